@@ -1,0 +1,1 @@
+"""The course: what is taught, and the machinery that teaches and grades it."""
