@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
+from _pytest.outcomes import Failed
 
 from course.checking.draw import PUBLIC_KEY, Draw
 
@@ -59,7 +60,7 @@ class TestFileError(Exception):
     __test__ = False
 
 
-class Halt(pytest.fail.Exception):
+class Halt(Failed):
     """Ends the running test with a status; no `except Exception` of a test can swallow it."""
 
     def __init__(self, status: Status, detail: str = "") -> None:
@@ -197,7 +198,7 @@ def _judge(current: _Current) -> tuple[Status, str]:
     if isinstance(exception, NotImplementedError):
         return Status.NOT_ATTEMPTED, str(exception)
     detail = f"{type(exception).__name__}: {exception}" if str(exception) else type(exception).__name__
-    if isinstance(exception, (AssertionError, pytest.fail.Exception)):
+    if isinstance(exception, (AssertionError, Failed)):
         return Status.FAILED, str(exception)
     return Status.ERROR, detail
 
