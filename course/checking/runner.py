@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import inspect
 import io
 import os
@@ -261,13 +262,15 @@ class _Plugin:
 
     @pytest.fixture
     def cohort(self) -> Any:
+        """A copy, so that code which changes it spoils no other test."""
         assert self.current.context is not None
-        return self.current.context.cohort
+        return copy.deepcopy(self.current.context.cohort)
 
     @pytest.fixture
     def truth(self) -> Any:
+        """A copy, as of the cohort."""
         assert self.current.context is not None
-        return self.current.context.truth
+        return copy.deepcopy(self.current.context.truth)
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: Any) -> _Module:
         return _Module.from_parent(parent, path=module_path)
