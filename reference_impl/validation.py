@@ -135,3 +135,15 @@ def require_between(value: Any, name: str, low: float, high: float) -> float:
     if not is_number or not low < value < high:
         raise ValueError(f"{name} must lie strictly between {low:g} and {high:g}; got {value!r}")
     return float(value)
+
+
+def require_generator(rng: Any, name: str = "rng") -> np.random.Generator:
+    """Return a random generator; a seed or the old `RandomState` is refused.
+
+    >>> require_generator(42)
+    Traceback (most recent call last):
+    ValueError: rng must be a numpy.random.Generator, as np.random.default_rng(0) makes; got 42
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"{name} must be a numpy.random.Generator, as np.random.default_rng(0) makes; got {rng!r}")
+    return rng
