@@ -1,8 +1,6 @@
 """What nbgrader must be told in the same words wherever it runs: when we release a unit and inside a class folder.
 
-    from course.nbgrader_settings import apply
-    c = get_config()
-    apply(c)
+An nbgrader_config.py says `from course.nbgrader_settings import apply` and then `apply(get_config())`.
 """
 
 from __future__ import annotations

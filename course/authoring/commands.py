@@ -1,9 +1,80 @@
-"""Commands of this part, added to the `course` command."""
+"""Commands of this part, added to the `course` command. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from course import paths
+from course.errors import CourseError
+
+Units = Annotated[list[str] | None, typer.Argument(help="Units by number or name; all of them if none is named.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
+    app.command("build")(build)
+    app.command("new")(new)
+
+
+def chosen(units: list[str] | None) -> list[str]:
+    """The units a person means; all of them if none is named."""
+    names = list(dict.fromkeys(paths.find_unit(unit) for unit in units)) if units else paths.unit_names()
+    if not names:
+        raise CourseError("there is no unit in course/units yet; `course new 01_name` makes one")
+    return names
+
+
+def build(
+    units: Units = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything differs.")] = False,
+) -> None:
+    """Derive solutions/ and exercises/ from the lessons, unit.toml and the reference."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from course.authoring import build as builder
+
+    names = chosen(units)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Building", total=len(names))
+
+        def next_unit(name: str) -> None:
+            bar.update(task, description=f"Building {name}", completed=names.index(name))
+
+        files = builder.derive_all(names, next_unit)
+    everything = not units
+    if not check:
+        changed = builder.write(files, names, all_units=everything)
+        for path in changed:
+            typer.echo(f"  {path}")
+        typer.echo(f"{_count(names)}: {len(files)} files derived, {len(changed)} changed")
+        return
+    differences = builder.compare(files, names, all_units=everything)
+    for difference in differences:
+        typer.echo(f"  {difference.path}: {difference.what}")
+    if differences:
+        typer.echo(
+            f"course: {len(differences)} of {len(files)} derived files differ from their sources; "
+            "run `course build` and commit the result",
+            err=True,
+        )
+        raise typer.Exit(1)
+    typer.echo(f"{_count(names)}: {len(files)} derived files are what their sources say")
+
+
+def _count(names: list[str]) -> str:
+    return "1 unit" if len(names) == 1 else f"{len(names)} units"
+
+
+def new(name: Annotated[str, typer.Argument(help="Number and name of the unit, such as 04_normalization.")]) -> None:
+    """Make a unit that builds, passes its tests and is ready to fill."""
+    from course.authoring.new import create
+
+    created = create(name)
+    for path in created.files:
+        typer.echo(f"  {path}")
+    typer.echo(created.next_steps)
