@@ -430,7 +430,7 @@ def _write_frame(writer: _Writer, value: Any, depth: int) -> Any:
 
 def _write_column(writer: _Writer, array: Any, depth: int) -> Any:
     """One-dimensional data as pandas keeps it."""
-    if isinstance(array, pd.arrays.NumpyExtensionArray):
+    if isinstance(array, pd.arrays.NumpyExtensionArray) and not isinstance(array.dtype, pd.StringDtype):
         array = array.to_numpy()
     dtype = array.dtype
     if isinstance(dtype, np.dtype):
