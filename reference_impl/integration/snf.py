@@ -11,7 +11,7 @@ rule of snfpy 0.2 and SNFtool 2.2. Rows are samples everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,9 @@ def _as_network(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must not be negative; entry [{row}, {column}] is {network[row, column]:g}")
     tolerance = 1e-9 * network.max()
     for rows in _panels(len(network)):
-        difference = np.abs(network[rows] - network[:, rows].T)
+        difference = np.abs(network[rows, rows.start :] - network[rows.start :, rows].T)
         if difference.max() > tolerance:
-            row, column = np.unravel_index(np.argmax(difference), difference.shape)
-            row += rows.start
+            row, column = np.add(np.unravel_index(np.argmax(difference), difference.shape), rows.start)
             raise ValueError(
                 f"{name} must be symmetric; entry [{row}, {column}] is {network[row, column]:g} "
                 f"and [{column}, {row}] is {network[column, row]:g}"
@@ -250,27 +249,28 @@ def local_kernel(full: Any, k: int = 20) -> csr_array:
     return csr_array((weights.ravel(), nearest.ravel(), row_starts), shape=kernel.shape)
 
 
-def _diffuse(local: csr_array, others: Sequence[np.ndarray]) -> np.ndarray:
-    """S P Sᵀ, with P the mean of symmetric matrices and S sparse: O(n² k) work, and big matrices are read only once.
+def _diffuse(networks: list[np.ndarray], local_kernels: list[csr_array], halves: list[np.ndarray]) -> None:
+    """Replace every P_v by S_v · (mean of the other P) · S_vᵀ, all from the same state, in O(n² k) work.
 
-    The product is formed a panel of columns at a time. P is symmetric, so the first half-product gives P Sᵀ by rows;
-    the result is symmetric, so the second half-product forms only what lies on and below the diagonal.
+    The sparse products run over panels that stay in cache. All P are symmetric, so a panel of columns is a few rows,
+    which are read in one stretch; and of the result only what lies on and below the diagonal is computed. `halves` is
+    working memory for S_v · mean.
     """
-    n_samples = local.shape[0]
-    half = np.empty((n_samples, n_samples))
-    for columns in _panels(n_samples):
-        panel = others[0][:, columns].copy()
-        for other in others[1:]:
-            panel += other[:, columns]
-        half[columns] = (local @ panel).T
-    diffused = np.empty((n_samples, n_samples))
-    for columns in _panels(n_samples):
-        below = slice(columns.start, n_samples)
-        panel = local[below] @ half[:, columns]
-        panel /= len(others)
-        diffused[below, columns] = panel
-        diffused[columns, below] = panel.T
-    return diffused
+    n_samples = len(networks[0])
+    for own, (local, half) in enumerate(zip(local_kernels, halves, strict=True)):
+        others = [network for position, network in enumerate(networks) if position != own]
+        for panel in _panels(n_samples):
+            total = others[0][panel] + others[1][panel] if len(others) > 1 else others[0][panel]
+            for other in others[2:]:
+                total += other[panel]
+            half[:, panel] = local @ total.T
+    for network, local, half in zip(networks, local_kernels, halves, strict=True):
+        for panel in _panels(n_samples):
+            below = slice(panel.start, n_samples)
+            product = local[below] @ half[panel].T
+            product /= len(networks) - 1
+            network[below, panel] = product
+            network[panel, below] = product.T
 
 
 def _to_full_kernel(similarity: np.ndarray) -> np.ndarray:
@@ -285,7 +285,7 @@ def _to_full_kernel(similarity: np.ndarray) -> np.ndarray:
 
 
 def _to_row_shares(similarity: np.ndarray) -> np.ndarray:
-    """Rows divided by their sums, then the mean with the transpose, in a symmetric matrix's own memory (snfpy's rule)."""
+    """Rows divided by their sums, then averaged with the transpose, in a symmetric matrix's own memory (as snfpy)."""
     share = 0.5 / similarity.sum(axis=1)
     for rows in _panels(len(similarity)):
         similarity[rows] *= share[rows, None] + share
@@ -385,13 +385,14 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
     networks = [_as_network(affinity, str(name)) for name, affinity in named.items()]
     networks = [_to_full_kernel(each) if variant == "snftool" else _to_row_shares(each) for each in networks]
     local_kernels = [local_kernel(each, k) for each in networks]
+    halves = [np.empty_like(network) for network in networks]
     for _ in range(n_iterations):
-        diffused = [
-            _diffuse(local, [other for position, other in enumerate(networks) if position != own])
-            for own, local in enumerate(local_kernels)
-        ]
-        networks = [_to_full_kernel(each) if variant == "snftool" else _add_to_diagonal(each, 1) for each in diffused]
-    mean = np.add.reduce(networks) / len(networks)
+        _diffuse(networks, local_kernels, halves)
+        networks = [_to_full_kernel(each) if variant == "snftool" else _add_to_diagonal(each, 1) for each in networks]
+    mean = networks[0]
+    for other in networks[1:]:
+        mean += other
+    mean /= len(networks)
     fused = _to_full_kernel(mean) if variant == "snftool" else _add_to_diagonal(_to_row_shares(mean), 0.5)
     return fused if samples is None else pd.DataFrame(fused, index=samples, columns=samples)
 
@@ -571,9 +572,9 @@ def propagate_labels(affinity: Any, labels: Any, *, balance_classes: bool = True
     affinity : (n_samples, n_samples) DataFrame or array, symmetric, not negative; the diagonal has no effect
     labels : (n_samples,) integers (array or Series); −1 means unknown
     balance_classes : bool
-        Class-mass normalisation: before choosing, scale the scores of each class so that their sum over the
-        unlabelled samples is proportional to the share of the class among the labelled ones. Without it the larger
-        class wins nearly everywhere when similarities differ little.
+        Class-mass normalisation: before choosing, divide the scores of each class by their sum over the unlabelled
+        samples, so that every class has the same mass. Without it the class with more labels wins nearly everywhere,
+        because in a dense network all similarities differ little.
 
     Returns
     -------
@@ -585,9 +586,14 @@ def propagate_labels(affinity: Any, labels: Any, *, balance_classes: bool = True
     sample with no
         path to a labelled one
 
+    Notes
+    -----
+    Zhu et al. give each class a mass proportional to its share of the labels. In a fused network, which is dense and
+    flat, that lets the class with more labels win as before; equal masses do not.
+
     References
     ----------
-    Zhu, Ghahramani & Lafferty 2003, ICML
+    Zhu, Ghahramani & Lafferty 2003, ICML (harmonic functions; class-mass normalisation, section 4)
 
     Examples
     --------
@@ -621,7 +627,7 @@ def propagate_labels(affinity: Any, labels: Any, *, balance_classes: bool = True
     score = np.linalg.solve(laplacian[np.ix_(unlabelled, unlabelled)], to_known @ indicator)
     if balance_classes:
         mass = score.sum(axis=0)
-        score = score * indicator.mean(axis=0) / np.where(mass > 0, mass, 1)
+        score = score / np.where(mass > 0, mass, 1)
     complete = known.copy()
     complete[unlabelled] = classes[score.argmax(axis=1)]
     return pd.Series(complete, index=labels.index) if isinstance(labels, pd.Series) else complete
