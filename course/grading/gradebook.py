@@ -1,0 +1,240 @@
+"""nbgrader's gradebook, written by one writer: what `nbgrader autograde` would write, from our verdicts.
+
+Points of a check cell are its `auto_score`. What a person decided (`manual_score`, `extra_credit`, comments) is never
+touched; a cell that a person has graded is marked to be looked at again, as nbgrader does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from course.errors import CourseError
+from course.grading.classroom import Classroom, Student
+from course.grading.nbgrader_tools import tools_on_path
+from course.grading.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Marked:
+    """What a person gave for the written question."""
+
+    points: float | None
+    max_points: float
+    comment: str
+
+
+class ClassGradebook:
+    """An open gradebook of a class."""
+
+    def __init__(self, classroom: Classroom, gradebook: Any) -> None:
+        self.classroom = classroom
+        self.nbgrader = gradebook
+        self._entered: dict[str, dict[str, float]] = {}
+
+    def enter_roster(self, students: Iterable[Student]) -> None:
+        """Enter or update students; nobody is removed."""
+        for student in students:
+            known = {
+                "first_name": student.first_name,
+                "last_name": student.last_name,
+                "email": student.email,
+            }
+            self.nbgrader.update_or_create_student(student.id, **{name: text for name, text in known.items() if text})
+
+    def cells(self, unit: str) -> dict[str, float]:
+        """The graded cells of a unit and their points, as the gradebook has them; empty where it has none."""
+        from nbgrader.api import MissingEntry
+
+        if unit not in self._entered:
+            try:
+                notebook = self.nbgrader.find_notebook(unit, unit)
+            except MissingEntry:
+                return {}
+            self._entered[unit] = {cell.name: float(cell.max_score) for cell in notebook.grade_cells}
+        return self._entered[unit]
+
+    def forget(self, unit: str) -> None:
+        """Read a unit's cells again: they were just released."""
+        self._entered.pop(unit, None)
+        self.nbgrader.db.expire_all()
+
+    def record(
+        self, verdict: Verdict, cells: Sequence[Mapping[str, Any]], *, timestamp: datetime | None = None
+    ) -> None:
+        """Enter the verdict on a submission.
+
+        Parameters
+        ----------
+        verdict : a graded verdict; one that is not graded must not reach the gradebook
+        cells : the cells of the notebook that was examined
+        timestamp : when it was handed in, UTC
+
+        Raises
+        ------
+        CourseError : the verdict is not graded, or the gradebook's cells are not those of the verdict
+        """
+        if verdict["status"] != "graded":
+            raise CourseError(f"{verdict['student']}, {verdict['unit']}: not graded, so nothing goes to the gradebook")
+        unit, student = verdict["unit"], verdict["student"]
+        self._check_cells(verdict)
+        self.nbgrader.update_or_create_student(student)
+        kept = {} if timestamp is None else {"timestamp": timestamp}
+        submission = self.nbgrader.update_or_create_submission(unit, student, **kept)
+        notebook = next(part for part in submission.notebooks if part.name == unit)
+        by_id = {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in cells if cell["metadata"].get("nbgrader")}
+        scores: dict[str, float | None] = {f"check_{part['name']}": part["points"] for part in verdict["exercises"]}
+        for grade in notebook.grades:
+            if grade.name in scores:
+                grade.auto_score = scores[grade.name]
+            else:  # the written question: nothing was written, or a person decides
+                grade.auto_score = 0.0 if is_untouched(by_id[grade.name]) else None
+            grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+        for comment in notebook.comments:
+            comment.auto_comment = "No response." if is_untouched(by_id[comment.name]) else None
+        self.nbgrader.db.commit()
+        self._assign_penalty(submission, notebook)
+
+    def _check_cells(self, verdict: Verdict) -> None:
+        expected = {f"check_{part['name']}": float(part["max_points"]) for part in verdict["exercises"]}
+        if verdict["written"]:
+            expected[f"written_{verdict['written']['name']}"] = float(verdict["written"]["max_points"])
+        if self.cells(verdict["unit"]) != expected:
+            raise CourseError(
+                f"the gradebook's cells of {verdict['unit']} are not those of its tests; "
+                f"release the unit again: course bundle {self.classroom.folder} --unit {verdict['unit']}"
+            )
+
+    def _assign_penalty(self, submission: Any, notebook: Any) -> None:
+        """Late penalties are decided by nbgrader's plugin, as the class's nbgrader_config.py sets it."""
+        notebook.late_submission_penalty = None
+        late = submission.total_seconds_late
+        if late > 0:
+            step = _late_penalties(self.classroom)
+            penalty = step.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, late)
+            if penalty is not None:
+                notebook.late_submission_penalty = step._check_late_penalty(notebook, penalty)
+        self.nbgrader.db.commit()
+
+    def written(self, verdict: Verdict) -> Marked | None:
+        """What a person gave for the written question of a submission; None where the unit has none."""
+        from nbgrader.api import MissingEntry
+
+        if not verdict["written"]:
+            return None
+        name, unit, student = f"written_{verdict['written']['name']}", verdict["unit"], verdict["student"]
+        try:
+            grade = self.nbgrader.find_grade(name, unit, unit, student)
+            comment = self.nbgrader.find_comment(name, unit, unit, student)
+        except MissingEntry:
+            return Marked(None, verdict["written"]["max_points"], "")
+        decided = grade.manual_score if grade.manual_score is not None else grade.auto_score
+        points = None if decided is None else float(decided) + float(grade.extra_credit or 0)
+        return Marked(points, float(grade.max_score), comment.manual_comment or "")
+
+    def comments(self, verdict: Verdict) -> dict[str, str]:
+        """What a person wrote beside the exercises, by exercise."""
+        from nbgrader.api import MissingEntry
+
+        try:
+            notebook = self.nbgrader.find_submission_notebook(verdict["unit"], verdict["unit"], verdict["student"])
+        except MissingEntry:
+            return {}
+        return {comment.name: comment.manual_comment for comment in notebook.comments if comment.manual_comment}
+
+    def scores(self) -> Iterator[dict[str, Any]]:
+        """One row per student and unit: what the gradebook says, students without a submission included."""
+        from nbgrader.api import MissingEntry
+
+        for assignment in self.nbgrader.assignments:
+            for student in self.nbgrader.students:
+                row: dict[str, Any] = {
+                    "student": student.id,
+                    "first_name": student.first_name or "",
+                    "last_name": student.last_name or "",
+                    "email": student.email or "",
+                    "unit": assignment.name,
+                    "max_points": float(assignment.max_score),
+                }
+                try:
+                    submission = self.nbgrader.find_submission(assignment.name, student.id)
+                except MissingEntry:
+                    yield {**row, "handed_in": "", "points": None, "written": None, "penalty": None, "to_grade": False}
+                    continue
+                penalty = float(submission.late_submission_penalty or 0)
+                yield {
+                    **row,
+                    "handed_in": submission.timestamp.isoformat() if submission.timestamp else "",
+                    "points": max(0.0, float(submission.score) - penalty),
+                    "written": float(submission.written_score),
+                    "penalty": penalty,
+                    "to_grade": bool(submission.needs_manual_grade),
+                }
+
+
+def is_untouched(cell: Mapping[str, Any]) -> bool:
+    """Whether an answer cell still is as it was released, by nbgrader's own checksum."""
+    from nbformat import from_dict
+    from nbgrader.utils import compute_checksum
+
+    released = cell["metadata"]["nbgrader"].get("checksum")
+    return released is not None and released == compute_checksum(from_dict(dict(cell)))
+
+
+@contextmanager
+def open_gradebook(classroom: Classroom) -> Iterator[ClassGradebook]:
+    """Open a class's gradebook; an error in the database is one line that names it.
+
+    Raises
+    ------
+    CourseError : the database can't be opened or written
+    """
+    from nbgrader.api import Gradebook
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with tools_on_path():
+            gradebook = Gradebook(classroom.database_url, classroom.course_id)
+        with gradebook:
+            yield ClassGradebook(classroom, gradebook)
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        reason = str(error).splitlines()[0]
+        place = classroom.database or classroom.folder / "gradebook.db"
+        raise CourseError(f"the gradebook {place} can't be used: {reason}") from error
+
+
+def _late_penalties(classroom: Classroom) -> Any:
+    from nbgrader.preprocessors import AssignLatePenalties
+    from traitlets.config.loader import PyFileConfigLoader
+
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(classroom.folder)).load_config()
+    step = AssignLatePenalties(config=config)
+    step.init_plugin()
+    return step
+
+
+def handed_in_at(folder: Path) -> datetime | None:
+    """When a submission was handed in: nbgrader's timestamp.txt beside it.
+
+    Raises
+    ------
+    CourseError : the file is there and holds no time
+    """
+    from nbgrader.utils import parse_utc
+
+    file = folder / "timestamp.txt"
+    if not file.is_file() or file.is_symlink():
+        return None
+    text = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not text:
+        return None
+    try:
+        return parse_utc(text)
+    except (ValueError, OverflowError):
+        raise CourseError(
+            f"{file} holds no time ({text[:40]!r}); correct it, such as 2027-03-01 12:00:00 UTC"
+        ) from None
