@@ -14,8 +14,11 @@ Units = Annotated[list[str] | None, typer.Argument(help="Units by number or name
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
+    from course.authoring import audit_command
+
     app.command("build")(build)
     app.command("new")(new)
+    audit_command.register(app)
 
 
 def chosen(units: list[str] | None) -> list[str]:

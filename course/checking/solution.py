@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import shutil
 import tempfile
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,7 @@ def value_namespaces(notebook: Path, names: list[str], *, cohort: Path | None = 
 
 @contextlib.contextmanager
 def _lesson_folder(folder: Path, cohort: Path | None) -> Iterator[None]:
-    """Work where the lesson would: a scratch folder with its support files and the cohort; plots are not shown."""
+    """Work where the lesson would: a scratch folder with its support files and the cohort; nothing is shown."""
     import matplotlib
     import matplotlib.pyplot as plt
 
@@ -87,7 +89,9 @@ def _lesson_folder(folder: Path, cohort: Path | None) -> Iterator[None]:
         matplotlib.use("agg")
         os.chdir(scratch)
         try:
-            yield
+            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
         finally:
             os.chdir(here)
             plt.close("all")
