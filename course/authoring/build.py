@@ -179,7 +179,7 @@ def _value_solution(block: ExerciseBlock) -> str:
 
 def _written_cells(unit: Unit, block: WrittenBlock, language: str) -> Iterator[Cell]:
     points = unit.written.points
-    worth = {"en": f"*Written question · {points} points, graded by hand*", "zh": f"*书面题 · {points} 分，人工评分*"}
+    worth = {"en": f"*{points} points, graded by hand*", "zh": f"*{points} 分，人工评分*"}
     yield _markdown(f"task_{block.name}", _below_heading(block.question.text[language], worth[language]))
     grade_id = f"written_{block.name}"
     metadata = _nbgrader(grade_id, grade=True, solution=True, points=unit.written.points)

@@ -260,6 +260,10 @@ class _Reader:
     def _clean(self, cell: Cell, language: str) -> str:
         for number, line in enumerate(cell.source.splitlines(), cell.first):
             self._refuse_delimiters(line, number)
+            if re.match(r"\s*(`{3,}|~{3,}|:{3,})\s*\{", line):
+                self.fail(
+                    number, f"{line.strip()!r} is a MyST directive, which a notebook shows as it stands; write Markdown"
+                )
             image = re.search(r"!\[[^\]]*\]\((?!https?:|attachment:|data:)([^)]+)\)", line)
             if image:
                 name = image.group(1)

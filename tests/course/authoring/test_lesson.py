@@ -99,6 +99,11 @@ def test_image_that_would_not_travel(tree: Any) -> None:
     refused(tree, "figures/mean.png", at="figures/mean.png")
 
 
+def test_directive_that_a_notebook_does_not_render(tree: Any) -> None:
+    tree.replace(tree.lesson, "The mean trusts every sample.", "```{note}\nThe mean trusts every sample.\n```")
+    refused(tree, "MyST directive", at="```{note}")
+
+
 def test_nbgrader_marks_in_prose(tree: Any) -> None:
     tree.replace(tree.lesson, "The mean trusts every sample.", "### BEGIN SOLUTION")
     refused(tree, "belongs to nbgrader", at="### BEGIN SOLUTION")
