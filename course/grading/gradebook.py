@@ -163,13 +163,15 @@ class ClassGradebook:
                 try:
                     submission = self.nbgrader.find_submission(assignment.name, student.id)
                 except MissingEntry:
-                    yield {**row, "handed_in": "", "points": None, "written": None, "penalty": None, "to_grade": False}
+                    nothing = dict.fromkeys(("points", "from_tests", "written", "penalty"))
+                    yield {**row, **nothing, "handed_in": "", "to_grade": False}
                     continue
                 penalty = float(submission.late_submission_penalty or 0)
                 yield {
                     **row,
                     "handed_in": submission.timestamp.isoformat() if submission.timestamp else "",
                     "points": max(0.0, float(submission.score) - penalty),
+                    "from_tests": float(submission.code_score),
                     "written": float(submission.written_score),
                     "penalty": penalty,
                     "to_grade": bool(submission.needs_manual_grade),
