@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from typer.testing import CliRunner
 from course import nbgrader_settings as nbgrader
 from course import paths
 from course.authoring import build
+from course.authoring.lesson import telling_lines
 from course.authoring.source import Shelf, SourceError, free_names, read_function
+from course.authoring.unit import read_unit
+from course.checking.solution import run_solution
 from course.cli import app
 from course.errors import CourseError
 
@@ -420,3 +424,26 @@ def test_refusal_of_nbgrader_is_one_line(tree: Any, monkeypatch: pytest.MonkeyPa
 def test_real_units_are_built(unit: str) -> None:
     differences = build.compare(build.derive(unit), [unit], all_units=False)
     assert not differences, f"run `course build {unit}` and commit the result: {differences[0]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", paths.LANGUAGES)
+@pytest.mark.parametrize("unit", paths.unit_names())
+def test_real_lessons_run_from_top_to_bottom(unit: str, language: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Glyph .* missing")
+        namespace = run_solution(paths.solution_notebook(unit, language))
+    for exercise in read_unit(unit).exercises:
+        assert exercise.name in namespace
+
+
+@pytest.mark.parametrize("unit", paths.unit_names())
+def test_real_releases_hold_no_line_of_an_answer(unit: str) -> None:
+    material = build.read_material(unit)
+    for language in paths.LANGUAGES:
+        released = json.loads(paths.exercise_notebook(unit, language).read_text(encoding="utf-8"))
+        given = "".join("".join(text(c).split()) for c in released["cells"] if c["cell_type"] == "code")
+        for block in material.lesson.exercises:
+            answer = material.functions[block.name].body if block.kind == "function" else block.code
+            for line in telling_lines(answer):
+                assert line not in given, f"{block.name}: {line}"

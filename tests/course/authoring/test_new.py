@@ -64,6 +64,12 @@ def test_a_new_unit_passes_its_tests(copy: Path) -> None:
     assert "9 passed" in done.stdout
 
 
+def test_a_new_unit_passes_its_audit(copy: Path) -> None:
+    done = command(copy, "audit", "99")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "99_centring: clean" in done.stdout
+
+
 def test_a_new_unit_is_in_the_house_style(copy: Path) -> None:
     files = ["reference_impl/centring.py", *(str(p.relative_to(copy)) for p in copy.glob("tests/*/*99_centring.py"))]
     done = python(copy, "-m", "ruff", "check", "--no-cache", *files)
