@@ -33,7 +33,6 @@ from course.checking.runner import Context, Halt, Outcome, Runner, Status, Test,
 from course.checking.solution import ReferenceSubject, solution_cells, value_namespaces
 from course.errors import CourseError
 
-KEYS = 50
 KEYS_PER_JOB = 10
 FEWEST = {"visible tests": 2, "hidden tests": 3, "known mistakes": 2}
 EQUIVALENT_SHARE = 0.05
@@ -435,12 +434,12 @@ class UnitAudit:
 Progress = Callable[[int, int, str], object]  # done, all, what
 
 
-def audit_keys(number: int = KEYS) -> list[bytes]:
+def audit_keys(number: int) -> list[bytes]:
     """The public key, and others that stand for classes."""
     return [PUBLIC_KEY, *(f"audit key {n}".encode() for n in range(1, number))]
 
 
-def audit(material: Material, *, keys: int = KEYS, progress: Progress = lambda *_: None) -> UnitAudit:
+def audit(material: Material, *, keys: int, progress: Progress = lambda *_: None) -> UnitAudit:
     """Audit one unit.
 
     Raises

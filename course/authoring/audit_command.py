@@ -11,6 +11,8 @@ import typer
 from course import paths
 from course.authoring.commands import Units, chosen
 
+KEYS = 50  # the reference must hold, and each mistake fail, on at least so many
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,7 +29,7 @@ def audit(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; audit only what changed since its record; fail if unclean.")
     ] = False,
-    keys: Annotated[int, typer.Option(help="How many keys the inputs are drawn from.", min=1)] = 50,
+    keys: Annotated[int, typer.Option(help="How many keys to draw inputs from; fewer leave no record.", min=1)] = KEYS,
 ) -> None:
     """Run reference, known mistakes, starter and mutants against the tests, and say which test catches nothing."""
     from rich.console import Console
@@ -37,7 +39,7 @@ def audit(
 
     names = chosen(units)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    clean = True
+    clean, fresh = True, dict[str, records.Record]()
     with threadpool_limits(1):  # the children share the cores already
         for name in names:
             if check and records.is_current(name):
@@ -47,11 +49,14 @@ def audit(
             audited = _audit_one(console, name, keys)
             _tell(console, audited)
             clean &= audited.clean
-            if not check and keys >= 50:
-                records.write_record(records.as_record(audited, inputs))
-    kept = [record for unit in paths.unit_names() if (record := records.read_record(unit)) is not None]
+            fresh[name] = records.as_record(audited, inputs)
+            if not check and keys >= KEYS:
+                records.write_record(fresh[name])
+    latest = [fresh.get(unit) or records.read_record(unit) for unit in paths.unit_names()]
+    kept = [record for record in latest if record is not None]
     if not check:
-        records.write_table(kept)
+        if keys >= KEYS:
+            records.write_table(kept)
     elif not records.table_is_current(kept):
         console.print(
             "course/README.md: its table is not what the records say; run `course audit` and commit the result"

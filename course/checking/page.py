@@ -307,9 +307,8 @@ def _progress_text(sheets: Sequence[Sheet], title: str, language: str) -> str:
         done = round(10 * sheet.points / max(sheet.worth, 1))
         bar = "█" * done + "░" * (10 - done)
         part = say("of", language, part=sheet.points, whole=sheet.worth)
-        lines.append(
-            f"  {bar} {part}  {sheet.look.sign} {sheet.look.word[language]}{say('colon', language)}{sheet.exercise.name}"
-        )
+        state = f"{sheet.look.sign} {sheet.look.word[language]}{say('colon', language)}"
+        lines.append(f"  {bar} {part}  {state}{sheet.exercise.name}")
     return "\n".join([*lines, f"  {_total(sheets, language)}", say("footer", language)])
 
 
