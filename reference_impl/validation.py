@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,15 +100,20 @@ def require_same_columns(first: Any, second: Any, names: tuple[str, str] = ("fir
         )
 
 
-def require_integer(value: Any, name: str, *, at_least: int = 1) -> int:
-    """Return a whole number that is large enough.
+def require_integer(value: Any, name: str, *, at_least: int = 1, at_most: int | None = None) -> int:
+    """Return a whole number that is large enough and, where a limit is given, not too large.
 
     >>> require_integer(0, "k")
     Traceback (most recent call last):
     ValueError: k must be a whole number of at least 1; got 0
+    >>> require_integer(5, "n_clusters", at_most=4)
+    Traceback (most recent call last):
+    ValueError: n_clusters must be a whole number from 1 to 4; got 5
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < at_least:
         raise ValueError(f"{name} must be a whole number of at least {at_least}; got {value!r}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be a whole number from {at_least} to {at_most}; got {value!r}")
     return int(value)
 
 
@@ -147,3 +153,47 @@ def require_generator(rng: Any, name: str = "rng") -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"{name} must be a numpy.random.Generator, as np.random.default_rng(0) makes; got {rng!r}")
     return rng
+
+
+def same_samples(layers: Any) -> tuple[dict[Any, Any], pd.Index | None]:
+    """Name the layers and give all of them the samples of the first, in its order; say who is missing where.
+
+    Returns the layers by name, and the labels of the samples (None for arrays, whose rows are taken as they are).
+
+    >>> rna = pd.DataFrame([[1.0], [2.0]], index=["P1", "P2"])
+    >>> same_samples({"rna": rna, "protein": rna.iloc[::-1]})[0]["protein"].index.tolist()
+    ['P1', 'P2']
+    >>> same_samples({"rna": rna, "protein": rna.iloc[:1]})
+    Traceback (most recent call last):
+    ValueError: every layer must have every sample; protein lacks 1: P2. Keep the samples all layers share, or impute
+    """
+    if isinstance(layers, Mapping):
+        named = dict(layers)
+    elif isinstance(layers, (list, tuple)):
+        named = {f"layer {position}": layer for position, layer in enumerate(layers)}
+    else:
+        raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
+    if len(named) < 2:
+        raise ValueError(f"at least 2 layers are needed; got {len(named)}")
+    labelled = [isinstance(layer, pd.DataFrame) for layer in named.values()]
+    if not any(labelled):
+        sizes = {name: np.shape(layer)[0] if np.ndim(layer) else 0 for name, layer in named.items()}
+        if len(set(sizes.values())) > 1:
+            found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise ValueError(f"all layers must have the same samples in the same order; {found}")
+        return named, None
+    if not all(labelled):
+        raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
+    for name, layer in named.items():
+        require_unique_labels(layer, str(name))
+    samples = next(iter(named.values())).index
+    everyone = samples.append([layer.index for layer in named.values()]).unique()
+    missing = {name: everyone.difference(layer.index, sort=False) for name, layer in named.items()}
+    if any(len(absent) for absent in missing.values()):
+        found = "; ".join(
+            f"{name} lacks {len(absent)}: {', '.join(map(str, absent[:5]))}{', …' if len(absent) > 5 else ''}"
+            for name, absent in missing.items()
+            if len(absent)
+        )
+        raise ValueError(f"every layer must have every sample; {found}. Keep the samples all layers share, or impute")
+    return {name: layer.loc[samples] for name, layer in named.items()}, samples

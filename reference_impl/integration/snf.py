@@ -11,7 +11,8 @@ rule of snfpy 0.2 and SNFtool 2.2. Rows are samples everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,21 @@ import pandas as pd
 from scipy.linalg import eigh, qr, svd
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, laplacian
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
+from sklearn.preprocessing import normalize
 
-from reference_impl.validation import as_matrix, labels, like, require_integer, require_number, require_unique_labels
+from reference_impl.validation import (
+    as_matrix,
+    labels,
+    like,
+    require_between,
+    require_generator,
+    require_integer,
+    same_samples,
+)
 
 PANEL = 48  # rows or columns worked on at a time, so that a panel of some thousand samples stays in a core's own cache
 
@@ -89,8 +99,8 @@ def squared_distances(x: Any, *, standardize: bool = True) -> Any:
 
     Notes
     -----
-    ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, so one matrix product (the Gram matrix) replaces a loop over pairs. What subtraction
-    leaves within rounding error of 0 is set to 0: identical samples have distance 0.
+    ‖a − b‖² = ‖a‖² + ‖b‖² − 2 a·b, so one matrix product (the Gram matrix) replaces a loop over pairs. Features are
+    centred first: far from 0 that subtraction would lose its digits.
 
     Examples
     --------
@@ -105,15 +115,11 @@ def squared_distances(x: Any, *, standardize: bool = True) -> Any:
     values -= values.mean(axis=0)
     if standardize:
         varies = np.ptp(values, axis=0) > 0
-        values[:, varies] /= values[:, varies].std(axis=0, ddof=1)
-        values[:, ~varies] = 0
+        values /= np.where(varies, values.std(axis=0, ddof=1), 1)
     gram = values @ values.T
     squared_length = gram.diagonal()
-    lengths = squared_length[:, None] + squared_length
-    distances = lengths - 2 * gram
-    rounding_error = values.shape[1] * np.finfo(float).eps * lengths
-    distances[distances <= rounding_error] = 0
-    np.fill_diagonal(distances, 0)
+    # Rounding may leave a little less than 0 between twins.
+    distances = np.maximum(squared_length[:, None] + squared_length - 2 * gram, 0)
     if isinstance(x, pd.DataFrame):
         return pd.DataFrame(distances, index=x.index, columns=x.index)
     return distances
@@ -155,15 +161,12 @@ def affinity_matrix(distances: Any, k: int = 20, mu: float = 0.5) -> Any:
     """
     squared = _as_network(distances, "distances")
     k = _require_neighbours(k, len(squared) - 1, f"other samples among {len(squared)}")
-    if require_number(mu, "mu", low=0) == 0:
-        raise ValueError("mu must be greater than 0; got 0")
+    require_between(mu, "mu", 0, np.inf)
     np.fill_diagonal(squared, 0)
-    nearest = np.partition(squared, k, axis=1)[:, : k + 1]  # the sample itself, at distance 0, is one of them
-    mean_to_nearest = nearest.sum(axis=1) / k
+    mean_to_nearest = np.sort(squared)[:, 1 : k + 1].mean(axis=1)  # the first is the sample itself
     scale = (mean_to_nearest[:, None] + mean_to_nearest + squared) / 3
     width = mu * (scale + np.finfo(float).eps)  # samples with k identical twins have scale 0
-    similarity = np.exp(-((squared / width) ** 2) / 2) / (np.sqrt(2 * np.pi) * width)
-    return like(distances, (similarity + similarity.T) / 2)
+    return like(distances, np.exp(-((squared / width) ** 2) / 2) / (np.sqrt(2 * np.pi) * width))
 
 
 def full_kernel(affinity: Any) -> Any:
@@ -202,9 +205,9 @@ def full_kernel(affinity: Any) -> Any:
     """
     kernel = _as_network(affinity, "affinity")
     np.fill_diagonal(kernel, 0)
-    to_others = kernel.sum(axis=1, keepdims=True)
+    to_others = kernel.sum(axis=1)
     to_others[to_others == 0] = 1
-    kernel /= 2 * to_others
+    kernel /= 2 * to_others[:, None]
     kernel = (kernel + kernel.T) / 2
     np.fill_diagonal(kernel, 0.5)
     return like(affinity, kernel)
@@ -242,7 +245,7 @@ def local_kernel(full: Any, k: int = 20) -> csr_array:
     kernel = _as_network(full, "full")
     n_samples = len(kernel)
     k = _require_neighbours(k, n_samples, "samples")
-    nearest = np.sort(np.argpartition(kernel, n_samples - k, axis=1)[:, n_samples - k :], axis=1)
+    nearest = np.sort(np.argpartition(kernel, n_samples - k)[:, n_samples - k :])
     weights = np.take_along_axis(kernel, nearest, axis=1)
     weights /= weights.sum(axis=1, keepdims=True)
     row_starts = np.arange(0, n_samples * k + 1, k)
@@ -257,17 +260,14 @@ def _diffuse(networks: list[np.ndarray], local_kernels: list[csr_array], halves:
     working memory for S_v · mean.
     """
     n_samples = len(networks[0])
-    for own, (local, half) in enumerate(zip(local_kernels, halves, strict=True)):
-        others = [network for position, network in enumerate(networks) if position != own]
+    for own, half in enumerate(halves):
         for panel in _panels(n_samples):
-            total = others[0][panel] + others[1][panel] if len(others) > 1 else others[0][panel]
-            for other in others[2:]:
-                total += other[panel]
-            half[:, panel] = local @ total.T
-    for network, local, half in zip(networks, local_kernels, halves, strict=True):
+            total = reduce(np.add, [network[panel] for other, network in enumerate(networks) if other != own])
+            half[:, panel] = local_kernels[own] @ total.T
+    for own, network in enumerate(networks):
         for panel in _panels(n_samples):
             below = slice(panel.start, n_samples)
-            product = local[below] @ half[panel].T
+            product = local_kernels[own][below] @ halves[own][panel].T
             product /= len(networks) - 1
             network[below, panel] = product
             network[panel, below] = product.T
@@ -295,42 +295,6 @@ def _to_row_shares(similarity: np.ndarray) -> np.ndarray:
 def _add_to_diagonal(similarity: np.ndarray, amount: float) -> np.ndarray:
     similarity.flat[:: len(similarity) + 1] += amount
     return similarity
-
-
-def _same_samples(layers: Any) -> tuple[dict[Any, Any], pd.Index | None]:
-    """Name the layers and check that all have the same samples, in the order of the first; say who is missing where."""
-    if isinstance(layers, Mapping):
-        named = dict(layers)
-    elif isinstance(layers, (list, tuple)):
-        named = {f"layer {position}": layer for position, layer in enumerate(layers)}
-    else:
-        raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
-    if len(named) < 2:
-        raise ValueError(f"fusion needs at least 2 layers; got {len(named)}")
-    with_labels = [isinstance(layer, pd.DataFrame) for layer in named.values()]
-    if not any(with_labels):
-        sizes = {name: np.shape(layer)[0] if np.ndim(layer) else 0 for name, layer in named.items()}
-        if len(set(sizes.values())) > 1:
-            found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-            raise ValueError(f"all layers must have the same samples in the same order; {found}")
-        return named, None
-    if not all(with_labels):
-        raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
-    for name, layer in named.items():
-        require_unique_labels(layer, str(name))
-    everyone = pd.Index(pd.unique(np.concatenate([layer.index.to_numpy(dtype=object) for layer in named.values()])))
-    missing = {name: everyone.difference(layer.index, sort=False) for name, layer in named.items()}
-    if any(len(absent) for absent in missing.values()):
-        found = "; ".join(
-            f"{name} lacks {len(absent)}: {', '.join(map(str, absent[:5]))}{' …' if len(absent) > 5 else ''}"
-            for name, absent in missing.items()
-            if len(absent)
-        )
-        raise ValueError(
-            f"every layer must have every sample. {found}. Keep the samples that all layers share, or impute."
-        )
-    samples = next(iter(named.values())).index
-    return {name: layer.loc[samples] for name, layer in named.items()}, samples
 
 
 def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str = "snftool") -> Any:
@@ -378,7 +342,7 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
            [0.232, 0.238, 0.5  ]])
 
     """
-    named, samples = _same_samples(affinities)
+    named, samples = same_samples(affinities)
     n_iterations = require_integer(n_iterations, "n_iterations", at_least=0)
     if variant not in ("snftool", "snfpy"):
         raise ValueError(f"variant must be 'snftool' or 'snfpy'; got {variant!r}")
@@ -389,27 +353,29 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
     for _ in range(n_iterations):
         _diffuse(networks, local_kernels, halves)
         networks = [_to_full_kernel(each) if variant == "snftool" else _add_to_diagonal(each, 1) for each in networks]
-    mean = networks[0]
+    total = networks[0]
     for other in networks[1:]:
-        mean += other
-    mean /= len(networks)
-    fused = _to_full_kernel(mean) if variant == "snftool" else _add_to_diagonal(_to_row_shares(mean), 0.5)
+        total += other
+    fused = _to_full_kernel(total) if variant == "snftool" else _add_to_diagonal(_to_row_shares(total), 0.5)
     return fused if samples is None else pd.DataFrame(fused, index=samples, columns=samples)
 
 
 # --- Reading the fused network ---------------------------------------------------------------------------------------
 
 
-def _spectrum(affinity: np.ndarray, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest eigenvalues of the normalised Laplacian I − D^(−½) W D^(−½), ascending, and their eigenvectors."""
-    degree = affinity.sum(axis=1)
+def _normalized(network: np.ndarray) -> np.ndarray:
+    """D^(−½) W D^(−½), with D the row sums of W."""
+    degree = network.sum(axis=1)
     if (degree <= 0).any():
-        raise ValueError(
-            f"sample {int(np.argmin(degree))} resembles nobody, not even itself: its row of affinity is all 0"
-        )
+        raise ValueError(f"sample {int(np.argmin(degree))} resembles nobody, not even itself: its row is all 0")
     scale = 1 / np.sqrt(degree)
-    largest = [len(affinity) - n_vectors, len(affinity) - 1]
-    values, vectors = eigh(affinity * scale[:, None] * scale, subset_by_index=largest)
+    return network * scale[:, None] * scale
+
+
+def _spectrum(network: np.ndarray, n_vectors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest eigenvalues of the normalised Laplacian I − D^(−½) W D^(−½), ascending, and their eigenvectors."""
+    last = len(network) - 1
+    values, vectors = eigh(_normalized(network), subset_by_index=[last + 1 - n_vectors, last])
     return 1 - values[::-1], vectors[:, ::-1]
 
 
@@ -432,7 +398,9 @@ def spectral_clusters(affinity: Any, n_clusters: int, *, rng: np.random.Generato
 
     Raises
     ------
-    ValueError : a bad affinity; a sample whose row is all 0; more clusters than samples
+    ValueError : a bad affinity; a sample whose row is all 0 (the message gives its position); more clusters than
+    samples; rng
+        that is no Generator
 
     References
     ----------
@@ -447,14 +415,13 @@ def spectral_clusters(affinity: Any, n_clusters: int, *, rng: np.random.Generato
     True
     """
     network = _as_network(affinity, "affinity")
-    n_clusters = require_integer(n_clusters, "n_clusters")
-    if n_clusters > len(network):
-        raise ValueError(f"{n_clusters} clusters were asked for, but there are only {len(network)} samples")
-    _, places = _spectrum(network, n_clusters)
-    length = np.linalg.norm(places, axis=1, keepdims=True)
-    places = places / np.where(length > 0, length, 1)
-    seed = int(rng.integers(2**31))
-    clusters = KMeans(n_clusters, n_init=20, random_state=seed).fit(places).labels_.astype(int)
+    n_samples = len(network)
+    n_clusters = require_integer(n_clusters, "n_clusters", at_most=n_samples)
+    require_generator(rng)
+    _, places = eigh(_normalized(network), subset_by_index=[n_samples - n_clusters, n_samples - 1])
+    starts = np.random.RandomState(rng.bit_generator)  # scikit-learn's kind of generator, on the same stream
+    found = KMeans(n_clusters, n_init=20, random_state=starts).fit(normalize(places))
+    clusters = found.labels_.astype(int)
     return pd.Series(clusters, index=affinity.index) if isinstance(affinity, pd.DataFrame) else clusters
 
 
@@ -609,22 +576,17 @@ def propagate_labels(affinity: Any, labels: Any, *, balance_classes: bool = True
             f"got {known.dtype} of shape {known.shape}"
         )
     unlabelled = known == -1
-    if unlabelled.all():
-        raise ValueError("labels has no known label; at least one sample must have a class")
-    if not unlabelled.any():
-        return labels.copy() if isinstance(labels, pd.Series) else known.copy()
-    _, component = connected_components(network > 0, directed=False)
-    unreachable = unlabelled & ~np.isin(component, component[~unlabelled])
+    _, component = connected_components(network > 0)
+    unreachable = ~np.isin(component, component[~unlabelled])
     if unreachable.any():
         raise ValueError(
             f"unlabelled samples without a path to a labelled one, by position: {np.flatnonzero(unreachable)}"
         )
     classes, class_of_known = np.unique(known[~unlabelled], return_inverse=True)
     indicator = np.eye(len(classes))[class_of_known]
-    np.fill_diagonal(network, 0)
-    laplacian = np.diag(network.sum(axis=1)) - network
+    difference = np.asarray(laplacian(network))  # D − W, whatever stands on the diagonal of W
     to_known = network[np.ix_(unlabelled, ~unlabelled)]
-    score = np.linalg.solve(laplacian[np.ix_(unlabelled, unlabelled)], to_known @ indicator)
+    score = np.linalg.solve(difference[np.ix_(unlabelled, unlabelled)], to_known @ indicator)
     if balance_classes:
         mass = score.sum(axis=0)
         score = score / np.where(mass > 0, mass, 1)
@@ -674,7 +636,7 @@ def rank_features(
       layer  feature  nmi
     0     a        1  1.0
     """
-    named, samples = _same_samples(layers)
+    named, samples = same_samples(layers)
     if isinstance(clusters, pd.Series) and samples is not None:
         if not samples.isin(clusters.index).all():
             raise ValueError(f"clusters lack {', '.join(map(str, samples[~samples.isin(clusters.index)][:5]))}")
@@ -755,7 +717,7 @@ class SNF(ClusterMixin, BaseEstimator):
         ------
         ValueError : a sample missing in a layer (the message says which), missing values, or a bad parameter
         """
-        named, _ = _same_samples(layers)
+        named, _ = same_samples(layers)
         for name, layer in named.items():
             as_matrix(layer, f"layer {name!r}")
         affinities = {name: affinity_matrix(squared_distances(layer), self.k, self.mu) for name, layer in named.items()}
