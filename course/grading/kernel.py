@@ -21,6 +21,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import sysconfig
 import tempfile
@@ -137,6 +138,19 @@ def stage(folder: Path) -> None:
     compileall.compile_dir(folder, quiet=2, force=True)
 
 
+_running: set[Kernel] = set()
+_workshops: set[Workshop] = set()
+
+
+def abandon_all() -> None:
+    """End every kernel of this process and remove what they had, at once and without waiting: the process is to end."""
+    for kernel in list(_running):
+        with contextlib.suppress(OSError):
+            os.killpg(kernel.process_group, signal.SIGKILL)
+    for workshop in list(_workshops):
+        _remove(workshop.folder)
+
+
 class Workshop:
     """What all kernels of one worker share: the staged import folder, copied and compiled once."""
 
@@ -145,11 +159,13 @@ class Workshop:
         _sweep(Path(place))
         self.folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place))
         self.library = self.folder / "lib"
+        _workshops.add(self)
         stage(self.library)
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
+        _workshops.discard(self)
 
     def __enter__(self) -> Workshop:
         return self
@@ -266,6 +282,9 @@ class Kernel:
         self._manager.start_kernel()
         if not isinstance(self._manager.provisioner, CourseProvisioner):
             raise KernelStartError(f"the kernel was not started by {NAME}")
+        self.process_group = int(self._manager.provisioner.pgid or 0)
+        if self.process_group > 1:
+            _running.add(self)
         self._session = self._manager.session
         self._shell = self._manager.connect_shell()
         self._iopub = self._manager.connect_iopub()
@@ -469,6 +488,7 @@ class Kernel:
                     getattr(self, name).close(linger=0)
             self._manager.cleanup_resources()
             self._context.destroy(linger=0)
+        _running.discard(self)
         _remove(self.folder)
 
     def __enter__(self) -> Kernel:
