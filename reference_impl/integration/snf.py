@@ -340,12 +340,13 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
     array([[0.5  , 0.28 , 0.232],
            [0.28 , 0.5  , 0.238],
            [0.232, 0.238, 0.5  ]])
-
     """
     named, samples = same_samples(affinities)
     n_iterations = require_integer(n_iterations, "n_iterations", at_least=0)
     if variant not in ("snftool", "snfpy"):
         raise ValueError(f"variant must be 'snftool' or 'snfpy'; got {variant!r}")
+    if samples is not None:
+        named = {name: affinity.reindex(columns=samples) for name, affinity in named.items()}
     networks = [_as_network(affinity, str(name)) for name, affinity in named.items()]
     networks = [_to_full_kernel(each) if variant == "snftool" else _to_row_shares(each) for each in networks]
     local_kernels = [local_kernel(each, k) for each in networks]

@@ -213,6 +213,8 @@ def test_labels_of_samples_are_kept():
     assert_allclose(model.affinity_, plain.affinity_, atol=1e-12)
     assert_array_equal(model.labels_, plain.labels_)
     assert list(squared_distances(layers["rna"]).columns) == samples
+    frames = {name: affinity_matrix(squared_distances(x), k=10) for name, x in layers.items()}
+    assert_allclose(fuse(frames, k=10), model.affinity_, atol=1e-12)
     known = pd.Series(-1, index=samples)
     known.iloc[[0, 40, 70]] = [0, 1, 2]
     assert list(propagate_labels(model.affinity_, known).index) == samples
