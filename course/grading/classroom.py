@@ -255,16 +255,16 @@ def write_text(file: Path, text: str) -> None:
 
 
 @contextmanager
-def folder_at_once(target: Path) -> Iterator[Path]:
+def folder_at_once(target: Path, mode: int = 0o755) -> Iterator[Path]:
     """Build a folder aside and move it into place when it is complete; after an error nothing is left.
 
-    An empty folder in the target's place is replaced; a full one is an error.
+    An empty folder in the target's place is replaced; a full one is an error. `mode` is who may enter it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}."))
     try:
         yield aside
-        os.chmod(aside, 0o755)
+        os.chmod(aside, mode)
         os.rename(aside, target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -320,7 +320,7 @@ def create(
     """
     place = check_place(Path(folder))
     students = read_roster(roster) if roster is not None else {}
-    with folder_at_once(place) as aside:
+    with folder_at_once(place, 0o700) as aside:
         progress("settings, key and roster")
         _write_settings(aside, name or place.name, language, database)
         write_key(aside, key or secrets.token_bytes(32))

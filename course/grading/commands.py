@@ -1,9 +1,175 @@
-"""Commands of this part, added to the `course` command."""
+"""Commands of grading, added to the `course` command. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from course import paths
+from course.errors import CourseError
+
+ClassFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The class's folder.", show_default=False)]
+Units = Annotated[
+    list[str] | None, typer.Option("--unit", help="A unit by number or name; may be repeated. Default: all.")
+]
+Language = Annotated[str | None, typer.Option("--language", help="en or zh.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
+    classes = typer.Typer(no_args_is_help=True, help="Make a class.")
+    classes.command("new")(class_new)
+    app.add_typer(classes, name="class")
+    app.command("bundle")(bundle)
+    app.command("grade")(grade)
+    app.command("feedback")(feedback)
+    app.command("report")(report)
+    app.command("export")(export)
+    app.command("formgrade")(formgrade)
+    app.command("demo")(demo)
+
+
+@contextmanager
+def _steps(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on the terminal that says which step runs."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status(what) as line:
+
+        def say(step: str) -> None:
+            line.update(f"{what}: {step}")
+
+        yield say
+
+
+def class_new(
+    folder: ClassFolder,
+    name: Annotated[str, typer.Option(help="What the class is called; by default the folder's name.")] = "",
+    roster: Annotated[Path | None, typer.Option(help="CSV file of students with a column id.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the instructor's report: en or zh.")] = "en",
+    database: Annotated[str, typer.Option(help="SQLAlchemy URL of the gradebook; default: a file in DIR.")] = "",
+) -> None:
+    """Make a class: a folder outside the repository with key, roster, gradebook and a cohort of its own."""
+    from course.grading import classroom as classrooms
+
+    _check_language(language)
+    with _steps("Making the class") as say:
+        made = classrooms.create(folder, name=name, roster=roster, language=language, database=database, progress=say)
+    typer.echo(f"{made.name} is in {made.folder}")
+    typer.echo(f"  {classrooms.KEY}   decides all drawn inputs: keep a copy, show it to nobody")
+    typer.echo(f"  {classrooms.ROSTER}   {len(made.roster)} students; add lines as they come")
+    typer.echo(f"Next: course bundle {made.folder}")
+
+
+def bundle(folder: ClassFolder, unit: Units = None, language: Language = None) -> None:
+    """Release units to a class and pack what students get: one zip per language, without answers or hidden tests."""
+    from course.grading import release
+    from course.grading.classroom import Classroom
+
+    classroom = Classroom.open(folder)
+    with _steps("Releasing") as say:
+        made = release.bundle(classroom, unit, _languages(language), progress=say)
+    for file in made:
+        typer.echo(f"{file}  ({file.stat().st_size / 2**20:.1f} MB)")
+
+
+def grade(
+    folder: ClassFolder,
+    unit: Units = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+    inbox: Annotated[
+        Path | None, typer.Option("--from", help="First take the notebooks of this folder, named after the students.")
+    ] = None,
+) -> None:
+    """Grade what was handed in: gradebook, feedback and report. What is known already is not examined again."""
+    from course.grading import grade as grading
+    from course.grading.classroom import Classroom
+
+    classroom = Classroom.open(folder)
+    units = [paths.find_unit(name) for name in unit] if unit else None
+    outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox)
+    typer.echo(outcome.summary())
+    for line in outcome.troubles():
+        typer.echo(f"  {line}", err=True)
+    if outcome.troubles():
+        raise typer.Exit(1)
+
+
+def feedback(folder: ClassFolder, unit: Units = None) -> None:
+    """Write the feedback pages again, with what people have graded since."""
+    from course.grading import grade as grading
+    from course.grading.classroom import Classroom
+
+    classroom = Classroom.open(folder)
+    units = [paths.find_unit(name) for name in unit] if unit else None
+    with _steps("Writing feedback"):
+        n = grading.rewrite_feedback(classroom, units)
+    typer.echo(f"{n} pages in {classroom.feedback}")
+
+
+def report(folder: ClassFolder, unit: Units = None, language: Language = None) -> None:
+    """Write the class report: scores, hard tests, common mistakes, what needs a person."""
+    from course.grading import report as reports
+    from course.grading.classroom import Classroom
+
+    if language is not None:
+        _check_language(language)
+    typer.echo(str(reports.write(Classroom.open(folder), units=unit, language=language)))
+
+
+def export(
+    folder: ClassFolder,
+    to: Annotated[str, typer.Option(help="The format: csv.")] = "csv",
+    file: Annotated[Path | None, typer.Option(help="Where to; by default grades.csv in the class's folder.")] = None,
+    unit: Units = None,
+) -> None:
+    """Write the grades for your records."""
+    from course.grading import export as exports
+    from course.grading.classroom import Classroom
+
+    units = [paths.find_unit(name) for name in unit] if unit else None
+    typer.echo(str(exports.export(Classroom.open(folder), to, file, units=units)))
+
+
+def formgrade(
+    folder: ClassFolder,
+    port: Annotated[int, typer.Option(help="Of the local server.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open the class in nbgrader's formgrader, where a person grades the written questions."""
+    from course.grading.classroom import Classroom
+    from course.grading.formgrader import serve
+
+    raise typer.Exit(serve(Classroom.open(folder), port=port, browser=browser))
+
+
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="Where; by default a new folder ./course-demo-class beside the repository."
+        ),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+) -> None:
+    """Play a whole class: release, 12 submissions by the habits of students, grading, feedback, report."""
+    from course.grading.demo import play
+
+    raise typer.Exit(play(folder, jobs=jobs))
+
+
+def _check_language(language: str) -> None:
+    if language not in paths.LANGUAGES:
+        raise CourseError(f"language is {language!r}; it must be {' or '.join(paths.LANGUAGES)}")
+
+
+def _languages(language: str | None) -> tuple[str, ...]:
+    if language is None:
+        return paths.LANGUAGES
+    _check_language(language)
+    return (language,)

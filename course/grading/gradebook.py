@@ -6,6 +6,7 @@ touched; a cell that a person has graded is marked to be looked at again, as nbg
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,12 +197,14 @@ def open_gradebook(classroom: Classroom) -> Iterator[ClassGradebook]:
     CourseError : the database can't be opened or written
     """
     from nbgrader.api import Gradebook
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
     try:
         with tools_on_path():
             gradebook = Gradebook(classroom.database_url, classroom.course_id)
-        with gradebook:
+        with gradebook, warnings.catch_warnings():
+            # nbgrader makes a submission's rows in an order that SQLAlchemy remarks on; they are committed all the same
+            warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.")
             yield ClassGradebook(classroom, gradebook)
     except (SQLAlchemyError, ModuleNotFoundError) as error:
         reason = str(error).splitlines()[0]
