@@ -76,7 +76,7 @@ def robust_z(x: Any) -> Any:
     spread = MAD_TO_SD * np.median(np.abs(deviation), axis=0)
     fallback = MEAN_DEVIATION_TO_SD * np.mean(np.abs(deviation), axis=0)
     spread = np.where(spread > 0, spread, fallback)
-    return like(x, deviation / np.where(spread > 0, spread, 1.0))
+    return like(x, deviation / np.where(spread > 0, spread, np.inf))
 
 
 def mad_outliers(x: Any, *, threshold: float = 3.5, side: str = "both") -> Any:
@@ -155,7 +155,9 @@ def mean_and_covariance(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> mean_and_covariance(np.array([[1.0], [3.0]]))
     (array([2.]), array([[2.]]))
     """
-    return rows.mean(axis=0), np.atleast_2d(np.cov(rows, rowvar=False))
+    location = rows.mean(axis=0)
+    centred = rows - location
+    return location, centred.T @ centred / (len(rows) - 1)
 
 
 def is_singular(rows: np.ndarray) -> bool:
@@ -169,8 +171,9 @@ def is_singular(rows: np.ndarray) -> bool:
     n_rows, n_columns = rows.shape
     if n_rows <= n_columns or (np.ptp(rows, axis=0) == 0).any():
         return True
-    correlation = np.atleast_2d(np.corrcoef(rows, rowvar=False))
-    return bool(np.linalg.eigvalsh(correlation)[0] < 1e-12)
+    _, covariance = mean_and_covariance(rows)
+    deviation = np.sqrt(np.diag(covariance))
+    return bool(np.linalg.eigvalsh(covariance / np.outer(deviation, deviation))[0] < 1e-12)
 
 
 def concentration_step(x: Any, subset: Any, n_keep: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
