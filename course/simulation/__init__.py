@@ -7,11 +7,13 @@
     measure     what the instruments make of it
     freeze      files with checksums, and back
     accept      does the reference find every planted fault?
+    draw        a class's own cohort from its key
 
 `python -m course.simulation --write` makes the public cohort again, `--check` compares.
 """
 
 from course.simulation.cohort import PUBLIC_SEED, simulate_cohort
+from course.simulation.draw import draw_class_cohort
 from course.simulation.freeze import freeze_cohort
 
-__all__ = ["PUBLIC_SEED", "freeze_cohort", "simulate_cohort"]
+__all__ = ["PUBLIC_SEED", "draw_class_cohort", "freeze_cohort", "simulate_cohort"]

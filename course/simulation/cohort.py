@@ -14,7 +14,7 @@ from course.simulation.measure import DETECTION_LIMIT, LESS_SENSITIVE, LOST_SENS
 from course.simulation.story import live, programme_sets, risk_variants
 from reference_impl.cohort import MultiOmics
 
-PUBLIC_SEED = 20261122
+PUBLIC_SEED = 20261
 
 
 def streams(seed: int) -> Stream:

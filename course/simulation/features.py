@@ -18,7 +18,7 @@ N_VARIANTS = 1040
 N_CPGS = 1060
 N_GENES = 2020
 N_PROTEINS = 520
-N_COMPOUNDS = 140
+N_COMPOUNDS = 170
 N_CIS = 460  # genes with a variant that acts on their expression
 N_CIS_METHYLATION = 200  # of these, the ones where it acts through a CpG
 

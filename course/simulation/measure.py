@@ -19,6 +19,8 @@ N_CALLED_SITES = 160
 # log2 of the smallest intensity that is recorded.
 DETECTION_LIMIT = {"protein": 19.6, "metabolite": 17.4}
 LOST_SENSITIVITY = 1.3
+# Standard deviation of a feature's shift between batches: logit units for methylation, log2 for the others.
+BATCH_SHIFT = {"methylation": 0.15, "rna": 0.22, "protein": 0.16, "metabolite": 0.2}
 
 
 @dataclass
@@ -88,7 +90,7 @@ def _misread(dosage: Matrix, error: float, rng: np.random.Generator) -> Matrix:
 def _methylation(features: Features, patients: Patients, plan: Plan, stream: Stream) -> Measured:
     rng = stream("methylation array")
     logit = patients.methylation[plan.owner["methylation"]]
-    shifts = 0.25 * rng.normal(size=(len(BATCHES["methylation"]), logit.shape[1]))
+    shifts = BATCH_SHIFT["methylation"] * rng.normal(size=(len(BATCHES["methylation"]), logit.shape[1]))
     batch = plan.batch["methylation"]
     noisy = logit + _shift(batch, "methylation", shifts) + 0.25 * rng.normal(size=logit.shape)
     labels, pool_batch = _pool_labels("methylation")
@@ -115,7 +117,7 @@ def _rna(features: Features, patients: Patients, plan: Plan, stream: Stream) -> 
     genes, spikes = features.rna, features.spike_ins
     n, n_genes = len(patients.labels), len(genes)
     base = _base_expression(genes, rng)
-    shifts = 0.42 * rng.normal(size=(3, n_genes))
+    shifts = BATCH_SHIFT["rna"] * rng.normal(size=(3, n_genes))
     batch = plan.batch["rna"]
     log2 = base + patients.transcript[plan.owner["rna"]] + _shift(batch, "rna", shifts)
     mito = (genes["chromosome"] == "chrM").to_numpy()
@@ -154,7 +156,7 @@ def _rna(features: Features, patients: Patients, plan: Plan, stream: Stream) -> 
 def _base_expression(genes: pd.DataFrame, rng: np.random.Generator) -> Matrix:
     """log2 abundance of each gene in reads: most genes low, a few high, mitochondrial ones highest."""
     length = np.log2(genes["length"].to_numpy() / 2000.0)
-    base = np.clip(rng.normal(5.6, 2.1, len(genes)), -1.0, 12.0) + 0.5 * length
+    base = np.clip(rng.normal(5.0, 2.6, len(genes)), -3.0, 12.0) + 0.5 * length
     known = {gene_of(symbol): 8.0 for symbol in X_INACTIVATION} | {gene_of(symbol): 6.8 for symbol in Y_LINKED}
     housekeeping = ("ACTB", "GAPDH", "B2M", "EEF1A1", "RPLP0", "HBA1", "HBA2", "HBB", "LYZ", "S100A8", "S100A9", "ALB")
     known |= {gene_of(symbol): 10.5 for symbol in housekeeping}
@@ -231,9 +233,9 @@ def _intensities(layer: str, features: Features, patients: Patients, plan: Plan,
         compound = [features.compounds.index.get_loc(c) for c in features.ions["compound"]]
         deviation = patients.metabolite[:, compound]
         base = rng.normal(21.6, 1.6, len(features.compounds))[compound] + features.ions["log_yield"].to_numpy()
-        noise = 0.25
+        noise = 0.3
     batch = plan.batch[layer]
-    shifts = 0.35 * rng.normal(size=(len(BATCHES[layer]), len(columns)))
+    shifts = BATCH_SHIFT[layer] * rng.normal(size=(len(BATCHES[layer]), len(columns)))
     order = rng.permutation(len(batch)) + 1
     factor = 0.35 * _steady(rng, len(batch)) - 0.003 * (order - order.mean())
     true = base + deviation[plan.owner[layer]]

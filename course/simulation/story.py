@@ -33,13 +33,13 @@ Matrix = NDArray[np.float64]
 class Effects:
     """How large things are. Log2 units for abundances, logit units for methylation, per allele for variants."""
 
-    promoter_methylation: float = 1.15
-    silencing: float = 0.42
-    degradation: float = 0.75
-    turnover: float = 0.9
+    promoter_methylation: float = 1.7
+    silencing: float = 0.40
+    degradation: float = 1.3
+    turnover: float = 1.5
     cis: float = 0.85
     translation: float = 0.75
-    composition: float = 0.55
+    composition: float = 0.15
     inflammation: float = 0.7
 
 
@@ -260,7 +260,7 @@ def _metabolise(
     values[:, programme_sets(features)["compounds"]] += size.turnover * programme[:, [2]]
     diet = rng.normal(size=(len(protein), 2))
     for k in range(2):
-        values += 0.45 * np.outer(diet[:, k], _loadings(rng, n_compounds, 0.35))
+        values += 0.25 * np.outer(diet[:, k], _loadings(rng, n_compounds, 0.35))
     values += 0.2 * np.outer(aged, _loadings(rng, n_compounds, 0.2))
     return values
 
