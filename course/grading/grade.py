@@ -119,7 +119,7 @@ def grade_class(
             bar.update(task, description="Grading")
             with closing(_examined(classroom, submissions, jobs)) as results:  # Ctrl-C ends the workers, too
                 for examined in results:
-                    _finish(classroom, gradebook, examined, outcome)
+                    _finish(classroom, gradebook, library, examined, outcome)
                     bar.update(task, description=f"{examined.submission.student} · {examined.submission.unit}")
                     bar.advance(task)
     outcome.report = report.write(classroom)
@@ -223,7 +223,9 @@ def examine_one(classroom: Classroom, submission: Submission) -> Examined:
 # Writing
 
 
-def _finish(classroom: Classroom, gradebook: ClassGradebook, examined: Examined, outcome: Outcome) -> None:
+def _finish(
+    classroom: Classroom, gradebook: ClassGradebook, library: Library, examined: Examined, outcome: Outcome
+) -> None:
     """Write all that follows from a verdict; the verdict itself last."""
     submission, verdict = examined.submission, examined.verdict
     if verdict["status"] != "graded":
@@ -238,7 +240,7 @@ def _finish(classroom: Classroom, gradebook: ClassGradebook, examined: Examined,
     cells = submission.notebook["cells"]
     gradebook.record(verdict, cells, timestamp=handed_in_at(submission.file.parent))
     folder = classroom.autograded / submission.student / submission.unit
-    rendering.write(folder, submission.unit, rendering.rendered(examined.executed, verdict))
+    rendering.write(folder, submission.unit, rendering.rendered(examined.executed, verdict, library))
     _write_page(classroom, verdict, gradebook=gradebook, cells=cells)
     _put_in_force(classroom, verdict)
 
