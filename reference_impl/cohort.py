@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ class MultiOmics:
     Parameters
     ----------
     layers : dict of str to (n_samples, n_features) DataFrame
-        One numeric table per layer. Rows are labelled with the patient the sample is said to come from; a layer may lack
-        patients. NaN is a value that was not measured.
+        One numeric table per layer. Rows are labelled with the patient the sample is said to come from; a layer may
+        lack patients. NaN is a value that was not measured.
     clinical : (n_patients, n_columns) DataFrame
         One row per patient; must have a row for every sample of every layer.
     features : dict of str to (n_features, …) DataFrame, optional
@@ -149,7 +150,7 @@ class MultiOmics:
         """Return the cohort as a `mudata.MuData`, the container of the scverse; needs the package mudata.
 
         Each layer becomes one modality (`obs` = samples, `var` = features); the clinical table becomes the joint `obs`.
-        What MuData has no place for (pools, calls, patients without a sample) travels in `uns`, so that nothing is lost.
+        What MuData has no place for (pools, calls, patients without a sample) travels in `uns`: nothing is lost.
 
         Raises
         ------
@@ -293,7 +294,7 @@ def _verified(place: Path) -> list[str]:
         if not (place / file).is_file():
             raise FileNotFoundError(f"{place / file} is missing; get the cohort's folder again")
         if hashlib.sha256((place / file).read_bytes()).hexdigest() != digest:
-            raise ValueError(f"{place / file} is not the file that was delivered (sha256 differs); get the folder again")
+            raise ValueError(f"{place / file} is not the file delivered (its sha256 differs); get the folder again")
     return list(recorded)
 
 
@@ -326,7 +327,8 @@ def _complaints(cohort: MultiOmics) -> list[str]:
                 continue
             found = table.columns if part == "pools" else table.index
             if not found.equals(getattr(cohort.layers[name], axis)):
-                wrong.append(f"{part}[{name!r}] and the {twin} of layer {name!r} differ{_difference(cohort, part, name)}")
+                how = _difference(cohort, part, name)
+                wrong.append(f"{part}[{name!r}] and the {twin} of layer {name!r} differ{how}")
     wrong += _pool_complaints(cohort)
     wrong += _call_complaints(cohort)
     return wrong
@@ -362,7 +364,7 @@ def _call_complaints(cohort: MultiOmics) -> list[str]:
     wrong = []
     for name, table in cohort.calls.items():
         sites = cohort.layers["genotype"].columns if "genotype" in cohort.layers else pd.Index([])
-        unknown = table.columns.difference(sites)
+        unknown = table.columns[~table.columns.isin(sites)]
         if len(unknown):
             wrong.append(f"calls[{name!r}] has site {_some(unknown)}, not in layer 'genotype'")
     return wrong
@@ -389,8 +391,7 @@ def _some(labels: pd.Index) -> str:
 
 def _scverse() -> tuple[Any, Any]:
     try:
-        import anndata
-        import mudata
+        anndata, mudata = import_module("anndata"), import_module("mudata")
     except ImportError as error:
         raise ImportError("converting to and from MuData needs the package mudata: pip install mudata") from error
     return mudata, anndata

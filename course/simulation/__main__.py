@@ -30,7 +30,8 @@ def main() -> int:
     for line in wrong:
         print(line, file=sys.stderr)
     if wrong:
-        print("the frozen cohort is not what the simulator makes: run python -m course.simulation --write", file=sys.stderr)
+        remedy = "run python -m course.simulation --write"
+        print(f"the frozen cohort is not what the simulator makes: {remedy}", file=sys.stderr)
         return 1
     print("the frozen cohort is what the simulator makes")
     return 0

@@ -35,7 +35,11 @@ def planted_faults_found(cohort: MultiOmics, truth: dict[str, Any]) -> list[str]
     truth : dict
         As `simulate_cohort` returns it.
     """
-    return [*_identity_complaints(cohort, truth), *_library_complaints(cohort, truth), *_subtype_complaints(cohort, truth)]
+    return [
+        *_identity_complaints(cohort, truth),
+        *_library_complaints(cohort, truth),
+        *_subtype_complaints(cohort, truth),
+    ]
 
 
 def bare(genes: pd.Index | pd.Series) -> pd.Series:
@@ -89,7 +93,7 @@ def library_metrics(cohort: MultiOmics) -> pd.DataFrame:
 
 
 def clean_layers(cohort: MultiOmics, truth: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Layers ready for integration: matched samples without a planted fault, on a log scale, batches centred, no gaps."""
+    """Layers ready for integration: matched samples without a planted fault, log scale, batches centred, no gaps."""
     broken = {label for owner in truth["owner"].values() for label in owner}
     broken |= {label for labels in truth["failed_libraries"].values() for label in labels}
     matched = cohort.matched()

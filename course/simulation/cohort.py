@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from course.simulation.faults import describe, plan_faults
+from course.simulation.faults import LESS_SENSITIVE, describe, plan_faults
 from course.simulation.features import Features, Stream, all_features
-from course.simulation.measure import DETECTION_LIMIT, LESS_SENSITIVE, LOST_SENSITIVITY, Measured, measure
+from course.simulation.measure import DETECTION_LIMIT, LOST_SENSITIVITY, Measured, measure
 from course.simulation.story import live, programme_sets, risk_variants
 from reference_impl.cohort import MultiOmics
 
@@ -18,7 +18,7 @@ PUBLIC_SEED = 20261
 
 
 def streams(seed: int) -> Stream:
-    """Give every part of the simulation its own random stream, so that a change in one leaves the others as they were."""
+    """Give every part of the simulation its own random stream: a change in one leaves the others as they were."""
 
     def stream(name: str) -> np.random.Generator:
         return np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -130,28 +130,28 @@ def _measurement_truth(features: Features, cohort: MultiOmics) -> dict[str, Any]
     rna, protein = cohort.layers["rna"].columns, cohort.features["protein"]["gene"]
     sets = programme_sets(features)
     versioned = {gene.split(".")[0]: gene for gene in rna}
-    table = {
+    ions = features.ions
+    changed = {
         "methylation": features.methylation.index[sets["cpgs"]].tolist(),
         "rna": [versioned[gene] for gene in features.rna.index[sets["genes"]]],
         "protein": features.protein.index[sets["proteins"]].tolist(),
-        "metabolite": features.ions.index[features.ions["compound"].isin(features.compounds.index[sets["compounds"]])].tolist(),
+        "metabolite": ions.index[ions["compound"].isin(features.compounds.index[sets["compounds"]])].tolist(),
     }
-    ions = features.ions
+    missing = {name: round(float(cohort.layers[name].isna().to_numpy().mean()), 4) for name in DETECTION_LIMIT}
+    started = {str(k): features.genotype.index[s].tolist() for k, s in enumerate(risk_variants(features))}
     return {
         "below_detection": {
             "log2_limit": DETECTION_LIMIT,
             "less_sensitive": {"layer": LESS_SENSITIVE[0], "batch": LESS_SENSITIVE[1], "log2_lost": LOST_SENSITIVITY},
-            "missing_share": {
-                layer: round(float(cohort.layers[layer].isna().to_numpy().mean()), 4) for layer in ("protein", "metabolite")
-            },
+            "missing_share": missing,
         },
         "identifier_versions": {
             "rna": {"with_version": int(rna.str.contains(r"^(?:ENSG|SIMG)\d+\.").sum()), "columns": len(rna)},
             "protein": {"with_version": int(protein.str.contains(r"\.").sum()), "rows": len(protein)},
         },
         "causal": {
-            "risk_variants": {str(k): features.genotype.index[s].tolist() for k, s in enumerate(risk_variants(features))},
-            "programme_features": table,
+            "risk_variants": started,
+            "programme_features": changed,
             "programme_subtype": {"methylation": 0, "rna": 0, "protein": 1, "metabolite": 2},
         },
         "ions": {

@@ -53,7 +53,9 @@ def draw_class_cohort(key: bytes, folder: Path, *, accept: Accept | None = None)
         raise CourseError("the class has an empty key; make a new class with: course class new DIR")
     if accept is None:
         # Imported here: simulating needs none of the reference methods that judging does.
-        from course.simulation.accept import planted_faults_found as accept
+        from course.simulation.accept import planted_faults_found
+
+        accept = planted_faults_found
     complaints: list[str] = []
     for attempt in range(1, MAX_ATTEMPTS + 1):
         cohort, truth = simulate_cohort(seed_of(key, attempt))

@@ -82,7 +82,7 @@ def _variants(genes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     known["cis_gene"] = [gene_of(symbol) for symbol in known.pop("symbol")]
     known["invented"] = False
     known = known[["chromosome", "position", "cis_gene", "invented"]]
-    free = _autosomal(genes).difference(known["cis_gene"])
+    free = _autosomal(genes).difference(known["cis_gene"].tolist())
     # Every gene with a protein that can carry identity comes first: real genes, then invented ones.
     first = [gene for gene in free if gene.startswith("ENSG")]
     rest = list(rng.permutation([gene for gene in free if gene.startswith("SIMG")]))
@@ -147,8 +147,8 @@ def _proteins(genes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     for symbol, row in real("genes").iterrows():
         if row["protein"] and symbol not in hidden and symbol not in with_isoforms and row["chromosome"] != "chrM":
             rows.setdefault(str(row["protein"]), []).append(str(row["gene"]))
-    for accession, row in isoforms.iterrows():
-        rows[str(accession)] = [gene_of(row["gene"])]
+    for accession, symbol in isoforms["gene"].items():
+        rows[str(accession)] = [gene_of(symbol)]
     # p14ARF: the second protein of CDKN2A, read in another frame.
     rows["Q8N726"] = [gene_of("CDKN2A")]
     coding = genes.index[genes["invented"] & (genes["biotype"] == "protein_coding")]
@@ -160,17 +160,16 @@ def _proteins(genes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         rows[label] = [chosen[number - 1]]
         if number % 25 == 0 and len(rows) < N_PROTEINS:
             rows[f"{label}-2"] = [chosen[number - 1]]
-    symbol = genes["symbol"]
-    table = pd.DataFrame(
+    symbol_of = genes["symbol"]
+    return pd.DataFrame(
         {
             "gene": [";".join(ids) for ids in rows.values()],
-            "symbol": [";".join(symbol[i] for i in ids) for ids in rows.values()],
+            "symbol": [";".join(symbol_of[i] for i in ids) for ids in rows.values()],
             "peptides": rng.poisson(6, len(rows)) + 1,
             "invented": [label.startswith("SIMP") for label in rows],
         },
         index=pd.Index(list(rows), name="feature"),
     )
-    return table
 
 
 def _compounds(rng: np.random.Generator) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from course.errors import CourseError
 from reference_impl.cohort import CHECKSUMS, MultiOmics
 
 PARTS = ("layers", "features", "samples", "pools", "pool_samples", "calls")
@@ -33,7 +34,14 @@ def freeze_cohort(cohort: MultiOmics, folder: Path) -> None:
     cohort : MultiOmics
     folder : Path
         For example a class's `data/cohort`. Holds nothing but the cohort.
+
+    Raises
+    ------
+    CourseError
+        If the folder exists and holds something else.
     """
+    if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
+        raise CourseError(f"{folder} holds something that is not a cohort; name an empty folder for it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".cohort-") as scratch:
         new = Path(scratch) / "new"
@@ -46,7 +54,12 @@ def freeze_cohort(cohort: MultiOmics, folder: Path) -> None:
         (new / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
         if folder.exists():
             folder.rename(Path(scratch) / "old")
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except OSError:
+            if (Path(scratch) / "old").exists():
+                (Path(scratch) / "old").rename(folder)
+            raise
 
 
 def write_truth(truth: dict[str, Any], path: Path) -> None:
@@ -85,5 +98,3 @@ def differences(first: MultiOmics, second: MultiOmics) -> list[str]:
         except AssertionError as error:
             wrong.append(f"{name}: {str(error).splitlines()[0]}")
     return sorted(wrong)
-
-

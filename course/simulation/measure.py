@@ -1,4 +1,4 @@
-"""What the instruments make of it: counts, beta values and intensities, with batch, depth, drift and detection limits."""
+"""What the instruments make of it: counts, beta values and intensities, with batch, depth and detection limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from course.simulation.catalog import X_INACTIVATION, Y_LINKED, gene_of
+from course.simulation.catalog import X_INACTIVATION, Y_LINKED, gene_of, positions
 from course.simulation.faults import BATCHES, LAYERS, LESS_SENSITIVE, Plan
 from course.simulation.features import Features, Stream
 from course.simulation.story import Matrix, Patients
@@ -160,8 +160,7 @@ def _base_expression(genes: pd.DataFrame, rng: np.random.Generator) -> Matrix:
     known = {gene_of(symbol): 8.0 for symbol in X_INACTIVATION} | {gene_of(symbol): 6.8 for symbol in Y_LINKED}
     housekeeping = ("ACTB", "GAPDH", "B2M", "EEF1A1", "RPLP0", "HBA1", "HBA2", "HBB", "LYZ", "S100A8", "S100A9", "ALB")
     known |= {gene_of(symbol): 10.5 for symbol in housekeeping}
-    for position, gene in enumerate(genes.index):
-        base[position] = known.get(gene, base[position])
+    base = np.array([known.get(gene, level) for gene, level in zip(genes.index, base, strict=True)])
     mito = (genes["chromosome"] == "chrM").to_numpy()
     nuclear = (2 ** base[~mito]).sum()
     base[mito] = np.log2(0.06 * nuclear / mito.sum()) + 0.7 * rng.normal(size=mito.sum())
@@ -188,7 +187,9 @@ def _library_readings(kind: NDArray[np.str_], rng: np.random.Generator) -> dict[
     }
 
 
-def _sequence(log2: Matrix, reads: Matrix, overamplified: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+def _sequence(
+    log2: Matrix, reads: Matrix, overamplified: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Draw negative-binomial counts: Poisson reads of molecules whose number varies between preparations."""
     share = 2**log2
     expected = share / share.sum(axis=1, keepdims=True) * reads[:, None]
@@ -206,10 +207,9 @@ def _call_genotypes(
 ) -> pd.DataFrame:
     """Call the variants that lie in well expressed genes from the reads; without reads there is no call."""
     near = features.genotype["cis_gene"].dropna().drop_duplicates()
-    position = {gene: i for i, gene in enumerate(features.rna.index)}
-    depth = counts[:, [position[gene] for gene in near]]
+    depth = counts[:, positions(features.rna.index, near)]
     best = np.sort(np.argsort(-np.median(depth, axis=0), kind="stable")[:N_CALLED_SITES])
-    sites = [features.genotype.index.get_loc(variant) for variant in near.index[best]]
+    sites = positions(features.genotype.index, near.index[best])
     dosage = _misread(patients.dosage[plan.owner["rna"]][:, sites], error=0.012, rng=rng)
     seen = rng.random(dosage.shape) < 0.94 * (1 - np.exp(-depth[:, best] / 40))
     dosage[~seen] = np.nan
@@ -230,7 +230,7 @@ def _intensities(layer: str, features: Features, patients: Patients, plan: Plan,
         base, noise = rng.normal(22.6, 1.7, len(columns)), 0.22
     else:
         columns = features.ions.index
-        compound = [features.compounds.index.get_loc(c) for c in features.ions["compound"]]
+        compound = positions(features.compounds.index, features.ions["compound"])
         deviation = patients.metabolite[:, compound]
         base = rng.normal(21.6, 1.6, len(features.compounds))[compound] + features.ions["log_yield"].to_numpy()
         noise = 0.3

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from course.simulation.catalog import X_INACTIVATION, Y_LINKED, gene_of
+from course.simulation.catalog import X_INACTIVATION, Y_LINKED, gene_of, position, positions
 from course.simulation.features import Features, Stream
 
 N_PATIENTS = 160
@@ -112,17 +112,16 @@ def _programmes(subtype: NDArray[np.int64], rng: np.random.Generator) -> Matrix:
 
 def programme_sets(features: Features) -> dict[str, NDArray[np.int64]]:
     """Positions of the CpGs, genes, proteins and compounds that the programmes act on."""
-    gene_position = {gene: i for i, gene in enumerate(features.rna.index)}
     free = features.methylation["gene"].isin(set(features.genotype["cis_gene"].dropna()))
-    promoters = np.flatnonzero((features.methylation["gene"].notna() & ~free & features.methylation["invented"]).to_numpy())
-    silenced_cpgs = promoters[:110]
-    silenced = [gene_position[gene] for gene in features.methylation["gene"].iloc[silenced_cpgs]]
+    near_gene = features.methylation["gene"].notna() & features.methylation["invented"]
+    silenced_cpgs = np.flatnonzero((near_gene & ~free).to_numpy())[:110]
     made = np.flatnonzero(features.protein["invented"].to_numpy())
     compounds = np.flatnonzero((features.compounds["hmdb"] == "").to_numpy())
-    named = [features.compounds.index.get_loc(h) for h in ("HMDB0000687", "HMDB0000172", "HMDB0000883", "HMDB0000684")]
+    # Leucine, isoleucine, valine, kynurenine.
+    named = positions(features.compounds.index, ["HMDB0000687", "HMDB0000172", "HMDB0000883", "HMDB0000684"])
     return {
         "cpgs": silenced_cpgs,
-        "genes": np.array(silenced),
+        "genes": positions(features.rna.index, features.methylation["gene"].iloc[silenced_cpgs]),
         "proteins": made[:70],
         "compounds": np.array([*named, *compounds[:16]]),
     }
@@ -135,11 +134,11 @@ def _loadings(rng: np.random.Generator, n_columns: int, share: float) -> Matrix:
 
 def _cis(features: Features) -> tuple[dict[str, int], dict[str, int]]:
     """Variant of each gene, and CpG of each gene where the variant acts through it."""
-    variant_of = {}
+    variant_of: dict[str, int] = {}
     for i, gene in enumerate(features.genotype["cis_gene"]):
         if isinstance(gene, str):
             variant_of.setdefault(gene, i)
-    cpg_of = {}
+    cpg_of: dict[str, int] = {}
     for i, gene in enumerate(features.methylation["gene"]):
         if isinstance(gene, str) and gene in variant_of:
             cpg_of.setdefault(gene, i)
@@ -168,10 +167,10 @@ def _methylate(
     for k in range(2):
         values += size.composition * np.outer(composition[:, k], _loadings(rng, n_cpgs, 0.35))
     values += 0.4 * np.outer(aged, _loadings(rng, n_cpgs, 0.05))
-    cpg = features.methylation.index.get_loc
-    values[:, cpg("cg16867657")] = 0.3 + 0.55 * aged + 0.25 * rng.normal(size=len(dosage))
-    values[:, cpg("cg05575921")] = 2.2 - 1.3 * (smoker == "current") - 0.5 * (smoker == "former")
-    values[:, cpg("cg05575921")] += 0.3 * rng.normal(size=len(dosage))
+    age_cpg, smoke_cpg = positions(features.methylation.index, ["cg16867657", "cg05575921"])
+    values[:, age_cpg] = 0.3 + 0.55 * aged + 0.25 * rng.normal(size=len(dosage))
+    values[:, smoke_cpg] = 2.2 - 1.3 * (smoker == "current") - 0.5 * (smoker == "former")
+    values[:, smoke_cpg] += 0.3 * rng.normal(size=len(dosage))
     return values
 
 
@@ -188,14 +187,15 @@ def _transcribe(
     """Methylation silences its gene; other genes feel their variant directly; sex chromosomes tell the sex."""
     genes = features.rna.index
     values = 0.35 * rng.normal(size=(len(dosage), len(genes)))
-    position = {gene: i for i, gene in enumerate(genes)}
+    column = {gene: i for i, gene in enumerate(genes)}
     variant_of, cpg_of = _cis(features)
     for gene, variant in variant_of.items():
         if gene in cpg_of:
             level = methylation[:, cpg_of[gene]]
-            values[:, position[gene]] -= 0.62 * (level - level.mean())
+            values[:, column[gene]] -= 0.62 * (level - level.mean())
         else:
-            values[:, position[gene]] += size.cis * rng.choice([-1, 1]) * (dosage[:, variant] - dosage[:, variant].mean())
+            alleles = dosage[:, variant]
+            values[:, column[gene]] += size.cis * rng.choice([-1, 1]) * (alleles - alleles.mean())
     sets = programme_sets(features)
     for cpg, gene_index in zip(sets["cpgs"], sets["genes"], strict=True):
         level = methylation[:, cpg]
@@ -204,11 +204,11 @@ def _transcribe(
         values += 0.8 * size.composition * np.outer(composition[:, k], _loadings(rng, len(genes), 0.4))
     # The faster degradation of subtype 1 is answered by a few chaperones.
     for symbol in ("HSPA1A", "HSP90AA1", "HSPA5", "DDIT3", "ATF4", "XBP1"):
-        values[:, position[gene_of(symbol)]] += 0.5 * programme[:, 1]
+        values[:, column[gene_of(symbol)]] += 0.5 * programme[:, 1]
     for symbol in X_INACTIVATION:
-        values[:, position[gene_of(symbol)]] = np.where(female, 0.0, -9.0) + 0.35 * rng.normal(size=len(female))
+        values[:, column[gene_of(symbol)]] = np.where(female, 0.0, -9.0) + 0.35 * rng.normal(size=len(female))
     for symbol in Y_LINKED:
-        values[:, position[gene_of(symbol)]] = np.where(female, -8.0, 0.0) + 0.35 * rng.normal(size=len(female))
+        values[:, column[gene_of(symbol)]] = np.where(female, -8.0, 0.0) + 0.35 * rng.normal(size=len(female))
     return values
 
 
@@ -221,8 +221,7 @@ def _translate(
     size: Effects,
 ) -> Matrix:
     """Each protein follows its transcripts; programme 1 degrades a set of them."""
-    position = {gene: i for i, gene in enumerate(features.rna.index)}
-    columns = [[position[gene] for gene in genes.split(";")] for genes in features.protein["gene"]]
+    columns = [positions(features.rna.index, genes.split(";")) for genes in features.protein["gene"]]
     source = np.column_stack([transcript[:, genes].mean(axis=1) for genes in columns])
     values = size.translation * source + 0.33 * rng.normal(size=source.shape)
     values[:, programme_sets(features)["proteins"]] -= size.degradation * programme[:, [1]]
@@ -233,7 +232,8 @@ def _translate(
 # Enzymes and what they make (+1) or use up (-1).
 REACTIONS = (
     ("LDHA", "L-Lactic acid", 1), ("LDHB", "Pyruvic acid", 1), ("PKM", "Pyruvic acid", 1), ("CS", "Citric acid", 1),
-    ("ACO2", "Isocitric acid", 1), ("IDH1", "Oxoglutaric acid", 1), ("OGDH", "Succinic acid", 1), ("SDHA", "Fumaric acid", 1),
+    ("ACO2", "Isocitric acid", 1), ("IDH1", "Oxoglutaric acid", 1), ("OGDH", "Succinic acid", 1),
+    ("SDHA", "Fumaric acid", 1),
     ("FH", "L-Malic acid", 1), ("GLUL", "L-Glutamine", 1), ("GLS", "L-Glutamic acid", 1), ("GPT", "L-Alanine", 1),
     ("PHGDH", "L-Serine", 1), ("SHMT1", "Glycine", 1), ("PAH", "L-Tyrosine", 1), ("TDO2", "L-Tryptophan", -1),
     ("IDO1", "L-Kynurenine", 1), ("BCAT2", "L-Leucine", -1), ("BCKDHA", "L-Isoleucine", -1), ("BCKDHB", "L-Valine", -1),
@@ -297,7 +297,7 @@ def _clinical(
     """What the clinic writes down; the outcome follows risk, age, and a treatment that helps subtype 1 most."""
     rng = stream("clinic")
     n = len(labels)
-    glucose = metabolite[:, features.compounds.index.get_loc("HMDB0000122")]
+    glucose = metabolite[:, position(features.compounds.index, "HMDB0000122")]
     bmi = np.round(np.clip(26.5 + 1.2 * risk + rng.normal(0, 3.6, n), 17, 45), 1)
     treated = rng.random(n) < _logistic(0.8 * (case - 0.5) + 0.3 * (60 - age) / 11)
     benefit = np.where(subtype == 1, -1.0, -0.15)

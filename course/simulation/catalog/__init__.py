@@ -6,10 +6,13 @@ was checked. Whatever is invented begins with "SIM" or "sim".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 _HERE = Path(__file__).resolve().parent
 
@@ -44,6 +47,23 @@ def real(table: str) -> pd.DataFrame:
 def _read(table: str) -> pd.DataFrame:
     index = {"genes": "symbol", "metabolites": "name"}.get(table, 0)
     return pd.read_csv(_HERE / f"{table}.csv", index_col=index, keep_default_na=False)
+
+
+def positions(index: pd.Index, labels: Iterable[str]) -> NDArray[np.int64]:
+    """Where labels stand in an index; every one of them must be there.
+
+    >>> positions(pd.Index(["a", "b", "c"]), ["c", "a"])
+    array([2, 0])
+    """
+    found = index.get_indexer(pd.Index(list(labels)))
+    if (found < 0).any():
+        raise KeyError(f"{list(labels)[int(np.argmin(found))]} is not in the index")
+    return np.asarray(found, dtype=np.int64)
+
+
+def position(index: pd.Index, label: str) -> int:
+    """Where one label stands in an index."""
+    return int(positions(index, [label])[0])
 
 
 def gene_of(symbol: str) -> str:
