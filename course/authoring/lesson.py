@@ -330,6 +330,8 @@ class _Reader:
                 cell.line,
                 f"exercise {name!r} has no task; state it in full in an English and a Chinese cell directly before it",
             )
+        if any(re.match(r"#+\s*(Exercise|练习)\s*\d", text) for text in task.text.values()):
+            self.fail(task.line, f"the build writes the number and title of {name!r}; leave the heading out")
         self._check_code(cell, name, kind)
         self.at += 1
         hints, lines = self._hints(cell, name)

@@ -175,6 +175,11 @@ def test_exercise_without_a_task(tree: Any) -> None:
     refused(tree, "has no task", at=tree.line(tree.lesson, ":exercise:") - 1)
 
 
+def test_heading_that_the_build_writes(tree: Any) -> None:
+    tree.replace(tree.lesson, "编写 `centre_columns(x)`。\n", "### 练习 1\n\n编写 `centre_columns(x)`。\n")
+    refused(tree, "the build writes the number and title", at=tree.line(tree.lesson, "Write `centre_columns(x)`.") - 2)
+
+
 def test_unknown_exercise(tree: Any) -> None:
     tree.replace(tree.lesson, EXERCISE, EXERCISE.replace("centre_columns", "centre_rows"))
     refused(tree, "'centre_rows' is not in unit.toml", "centre_columns", at=tree.line(tree.lesson, ":exercise:") - 1)
