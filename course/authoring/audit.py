@@ -25,7 +25,7 @@ from typing import Any
 
 from course import paths
 from course.authoring.forked import Done, Job, run_forked
-from course.authoring.mutants import Mutant, functions_behind, mutants_of, top_level_functions
+from course.authoring.mutants import Mutant, mutants_of
 from course.checking.draw import PUBLIC_KEY
 from course.checking.marks import Mistake
 from course.checking.recognise import Answers, Recorder, answers_alike, load_mistakes, mistaken_value
@@ -141,7 +141,7 @@ def read_unit_material(unit: str) -> Material:
         if module is None:
             subjects[name] = value_subjects(name, cells[name], lessons[name], own, starters)
         else:
-            subjects[name] = function_subjects(name, module, list(reference.exercises), own, starters)
+            subjects[name] = function_subjects(name, module, own, starters)
     return Material(
         unit=unit,
         exercises=list(reference.exercises),
@@ -181,38 +181,30 @@ def _frozen_truth() -> dict[str, Any]:
 # --- who answers ---------------------------------------------------------------------------------------------------
 
 
-def function_subjects(
-    name: str, module_name: str, exercises: Sequence[str], mistakes: list[Mistake], starters: Mapping[str, Any]
-) -> Subjects:
-    """What answers a function exercise: its reference, starter, known mistakes, and mutants of it and its helpers."""
+def function_subjects(name: str, module_name: str, mistakes: list[Mistake], starters: Mapping[str, Any]) -> Subjects:
+    """What answers a function exercise: its reference, starter, known mistakes, and mutants.
+
+    Mutants are of what a learner writes. The helpers a reference calls are handed out with the exercise.
+    """
     module = importlib.import_module(module_name)
     assert module.__file__ is not None
-    functions = top_level_functions(ast.parse(Path(module.__file__).read_text(encoding="utf-8")))
-    behind = functions_behind(name, functions, exercises)
-    mutants = [
-        (mutant, functools.partial(_mutated_function, name, mutant, functions, behind, module))
-        for helper in behind
-        for mutant in mutants_of(functions[helper], helper)
-    ]
-    code = [getattr(module, helper).__code__ for helper in behind]
-    return Subjects(getattr(module, name), starters.get(name, ...), mistakes, mutants, code)
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    mutants = [(one, functools.partial(_mutated_function, one, module)) for one in mutants_of(function, name)]
+    reference = getattr(module, name)
+    return Subjects(reference, starters.get(name, ...), mistakes, mutants, [reference.__code__])
 
 
-def _mutated_function(
-    name: str, mutant: Mutant, functions: Mapping[str, ast.FunctionDef], behind: Sequence[str], module: types.ModuleType
-) -> Any:
-    """The exercise's function with one change in it or in a helper.
+def _mutated_function(mutant: Mutant, module: types.ModuleType) -> Any:
+    """The exercise's function with one change.
 
-    Only these functions are defined anew, in a copy of the module's names, so that classes stay the same classes.
+    It alone is defined anew, in a copy of the module's names, so that classes stay the same classes.
     """
     namespace = dict(vars(module))
-    bodies: list[ast.stmt] = [functions[helper] for helper in behind if helper != mutant.function]
     assert isinstance(mutant.tree, ast.FunctionDef)
-    tree = ast.Module([mutant.tree, *bodies], [])
-    exec(
-        compile(ast.fix_missing_locations(tree), f"<mutant of {mutant.function}>", "exec", dont_inherit=True), namespace
-    )
-    return namespace[name]
+    code = compile(ast.Module([mutant.tree], []), f"<mutant of {mutant.function}>", "exec", dont_inherit=True)
+    exec(code, namespace)
+    return namespace[mutant.function]
 
 
 def value_subjects(
@@ -297,18 +289,30 @@ class Examination:
             for key in keys
         ]
 
-    def run_mistake(self, exercise: str, mistake: Mistake, keys: Sequence[bytes]) -> list[tuple[Statuses, list[str]]]:
-        """Per key, how each test ended, and which known mistakes answer alike on everything that was asked."""
+    def run_mistake(
+        self, exercise: str, mistake: Mistake, keys: Sequence[bytes], first: Sequence[str] = ()
+    ) -> list[tuple[Statuses, list[str]]]:
+        """Per key, how the tests ended, and which known mistakes answer alike on everything that was asked.
+
+        With `first`, hidden tests that are known to catch the mistake run first, and the others only until the mistake
+        has failed and is the only one that answers so: more calls could not make another one answer alike.
+        """
         subjects = self.material.subjects[exercise]
-        is_value = not callable(subjects.reference)
-        answer = mistake.function() if is_value else mistake.function
+        answer = mistake.function() if _is_value(subjects) else mistake.function
+        tests = sorted(self.tests(exercise, visible=False if first else None), key=lambda test: test.id not in first)
         found = []
         for key in keys:
             recorder = Recorder(self.answers(exercise, answer))
-            outcomes = self.runner.run(recorder, self.material.context(key), self.tests(exercise))
-            calls = recorder.calls(exercise)
-            alike = [other.name for other in subjects.mistakes if calls and answers_alike(other, calls)]
-            found.append((_statuses(outcomes), alike))
+            context, statuses, alike = self.material.context(key), Statuses(), list[str]()
+            for number, test in enumerate(tests, 1):
+                statuses[test.id] = self.runner.run(recorder, context, [test])[0].status
+                has_failed = any(status is not Status.PASSED for status in statuses.values())
+                if number == len(tests) or (first and has_failed):
+                    calls = recorder.calls(exercise)
+                    alike = [other.name for other in subjects.mistakes if calls and answers_alike(other, calls)]
+                    if first and alike == [mistake.name]:
+                        break
+            found.append((statuses, alike))
         return found
 
     def run_starter(self, exercise: str) -> Statuses:
@@ -353,6 +357,10 @@ class Examination:
             sys.settrace(None)
         lines = {line for code in own for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
         return len(lines), sorted(lines - {line for _, line in ran})
+
+
+def _is_value(subjects: Subjects) -> bool:
+    return not callable(subjects.reference)
 
 
 def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -524,17 +532,19 @@ def _audit_others(
 ) -> None:
     """Known mistakes on all keys and mutants once."""
     mistakes: dict[tuple[str, str], list[tuple[Statuses, list[str]]]] = {}
+    for done in _run(list(_mistake_jobs(examination, keys[:1], {})), "mistakes", progress):
+        name, _, which = done.job.name.split("\n")
+        mistakes[name, which] = done.result
+    caught_by = {key: _hidden_failures(results[0][0]) for key, results in mistakes.items()}
     kills: dict[str, set[str]] = {name: set() for name in found}
     dead: dict[str, set[int]] = {name: set() for name in found}
-    jobs = [*_mistake_jobs(examination, keys), *_mutant_jobs(examination, limits)]
+    jobs = [*_mistake_jobs(examination, keys[1:], caught_by), *_mutant_jobs(examination, limits)]
     for done in _run(jobs, "mistakes and mutants", progress, tolerate="mutant"):
         name, kind, which = done.job.name.split("\n")
         if kind == "mistake":
-            mistakes.setdefault((name, which), []).extend(done.result)
+            mistakes[name, which].extend(done.result)
         else:
-            killers = (
-                [] if done.trouble else [test for test, status in done.result.items() if status is not Status.PASSED]
-            )
+            killers = [] if done.trouble else _hidden_failures(done.result)
             kills[name].update(killers)
             if done.trouble or killers:
                 dead[name].add(int(which))
@@ -547,12 +557,15 @@ def _audit_others(
             audited.problems.append(f"{idle} catches no known mistake and no mutant: sharpen or drop it")
 
 
-def _mistake_jobs(examination: Examination, keys: Sequence[bytes]) -> Iterator[Job]:
+def _mistake_jobs(
+    examination: Examination, keys: Sequence[bytes], caught_by: Mapping[tuple[str, str], Sequence[str]]
+) -> Iterator[Job]:
     for name, subjects in examination.material.subjects.items():
         for mistake in subjects.mistakes:
-            for first in range(0, len(keys), KEYS_PER_JOB):
-                part = keys[first : first + KEYS_PER_JOB]
-                do = functools.partial(examination.run_mistake, name, mistake, part)
+            first = caught_by.get((name, mistake.name), ())
+            for start in range(0, len(keys), KEYS_PER_JOB):
+                part = keys[start : start + KEYS_PER_JOB]
+                do = functools.partial(examination.run_mistake, name, mistake, part, first)
                 yield Job(f"{name}\nmistake\n{mistake.name}", do, WALL)
 
 
@@ -567,20 +580,23 @@ def _judge_mistakes(audited: ExerciseAudit, mistakes: Mapping[str, list[tuple[St
     """Every mistake must fail on every key and be known by what it does; returns the hidden tests that caught one."""
     unseen, killers = [], set[str]()
     for which, results in mistakes.items():
-        failed = [[t for t, s in statuses.items() if s is not Status.PASSED] for statuses, _ in results]
-        hidden = [[test for test in tests if test.startswith("hidden/")] for tests in failed]
-        killers.update(hidden[0])
-        escaped = sum(not tests for tests in hidden)
+        failures = [_hidden_failures(statuses) for statuses, _ in results]
+        killers.update(failures[0])  # the first key is the one that all tests were run on
+        escaped = sum(not tests for tests in failures)
         audited.blame(escaped, f"the mistake {which} passes all hidden tests on {escaped} of {len(results)} keys")
         unknown = sum(which not in alike for _, alike in results)
         audited.blame(unknown, f"the mistake {which} is not recognised on {unknown} of {len(results)} keys")
         twins = sorted({other for _, alike in results for other in alike if other != which})
         audited.blame(twins, f"the mistake {which} can't be told from {', '.join(twins)} on some keys")
         audited.mistakes_caught += not (escaped or unknown or twins)
-        if len(hidden[0]) == len(failed[0]):
+        if all(status is Status.PASSED for test, status in results[0][0].items() if test.startswith("visible/")):
             unseen.append(which)
     audited.blame(mistakes and not unseen, "every known mistake fails a visible test; one must pass them all")
     return killers
+
+
+def _hidden_failures(statuses: Statuses) -> list[str]:
+    return [test for test, status in statuses.items() if status is not Status.PASSED and test.startswith("hidden/")]
 
 
 def _judge_mutants(audited: ExerciseAudit, material: Material, dead: set[int]) -> None:

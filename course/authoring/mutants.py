@@ -10,7 +10,7 @@ import ast
 import copy
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 Path = tuple[tuple[str, int | None], ...]
@@ -273,34 +273,3 @@ def _called_otherwise(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
     plain = len(node.args) >= 2 and not any(isinstance(argument, ast.Starred) for argument in node.args[:2])
     if plain and name not in SYMMETRIC:
         yield "arguments swapped", _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
-
-
-# --- what belongs to an exercise -----------------------------------------------------------------------------------
-
-
-def top_level_functions(module: ast.Module) -> dict[str, ast.FunctionDef]:
-    """The functions of a module, by name."""
-    return {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
-
-
-def functions_behind(name: str, functions: dict[str, ast.FunctionDef], exercises: Iterable[str]) -> list[str]:
-    """An exercise's function and the helpers that it alone, of all exercises in the module, calls or needs.
-
-    >>> module = ast.parse("def a(): _h()\\ndef b(): return _g() + _h()\\ndef _h(): return 1\\ndef _g(): return 2")
-    >>> functions_behind("b", top_level_functions(module), ["a", "b"])
-    ['b', '_g']
-    """
-    others = [other for other in exercises if other != name and other in functions]
-    shared = {helper for other in others for helper in _reached(other, functions, set(exercises))}
-    return [helper for helper in _reached(name, functions, set(exercises)) if helper == name or helper not in shared]
-
-
-def _reached(start: str, functions: dict[str, ast.FunctionDef], exercises: set[str]) -> list[str]:
-    reached, waiting = [start], [start]
-    while waiting:
-        for node in ast.walk(functions[waiting.pop()]):
-            name = node.id if isinstance(node, ast.Name) else None
-            if name in functions and name not in reached and name not in exercises:
-                reached.append(name)
-                waiting.append(name)
-    return reached
