@@ -146,9 +146,10 @@ test_entry.__test__ = False  # type: ignore[attr-defined]  # pytest takes its na
 def _detail(outcome: Outcome) -> str:
     if outcome.passed:
         return ""
-    if outcome.test.visible:
-        return outcome.detail[:2000]
     raised = outcome.exception
+    if outcome.test.visible:
+        line = getattr(raised, "students_line", "")
+        return (f"{outcome.detail} ({line})" if line else outcome.detail)[:2000]
     known = isinstance(raised, Exception) and type(raised).__module__ == "builtins"
     return type(raised).__name__ if known and outcome.status is Status.ERROR else ""
 
