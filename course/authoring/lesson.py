@@ -474,13 +474,13 @@ def _check_names(lesson: Lesson) -> None:
 
 
 def telling_lines(code: str) -> list[str]:
-    """Lines of an answer, without spaces, that a hint must not contain: those long enough to be one.
+    """Lines of an answer, without spaces, that a hint must not contain: those long enough to be one; no refusals.
 
     >>> telling_lines("x = 1  # start\\nscaled = (x - median) / (1.4826 * mad)")
     ['scaled=(x-median)/(1.4826*mad)']
     """
     lines = ("".join(re.sub(r"#.*", "", line).split()) for line in code.splitlines())
-    return [line for line in lines if len(line) >= SHORTEST_TELLING_LINE]
+    return [line for line in lines if len(line) >= SHORTEST_TELLING_LINE and not line.startswith("raise")]
 
 
 def refuse_telling_hints(lesson: Lesson, block: ExerciseBlock, answer: str) -> None:

@@ -442,8 +442,9 @@ def test_real_releases_hold_no_line_of_an_answer(unit: str) -> None:
     material = build.read_material(unit)
     for language in paths.LANGUAGES:
         released = json.loads(paths.exercise_notebook(unit, language).read_text(encoding="utf-8"))
-        given = "".join("".join(text(c).split()) for c in released["cells"] if c["cell_type"] == "code")
+        code = (c for c in released["cells"] if c["cell_type"] == "code" and not c["id"].startswith("given_"))
+        shown = "\n".join("".join(line.split()) for c in code for line in text(c).splitlines())
         for block in material.lesson.exercises:
             answer = material.functions[block.name].body if block.kind == "function" else block.code
             for line in telling_lines(answer):
-                assert line not in given, f"{block.name}: {line}"
+                assert line not in shown, f"{block.name}: {line}"
