@@ -170,7 +170,9 @@ class MultiOmics:
                 if name in getattr(self, part):
                     modality.uns[part] = getattr(self, part)[name].copy()
             modalities[name] = modality
-        result = mudata.MuData(modalities)
+        # The clinical table alone is the joint obs: copies of the layers' own columns would be mistaken for it.
+        with mudata.set_options(pull_on_update=False):
+            result = mudata.MuData(modalities)
         for column in self.clinical.columns:
             result.obs[column] = self.clinical[column].reindex(result.obs_names)
         result.uns["clinical"] = self.clinical.copy()
@@ -198,7 +200,7 @@ class MultiOmics:
             raise ValueError(f"expected a mudata.MuData, got {type(data).__name__}")
         parts: dict[str, dict[str, pd.DataFrame]] = {part.name: {} for part in fields(cls) if part.name != "clinical"}
         for name, modality in data.mod.items():
-            parts["layers"][name] = modality.to_df()
+            parts["layers"][name] = modality.to_df().rename_axis(columns=None)
             if len(modality.obs.columns):
                 parts["samples"][name] = modality.obs.copy()
             if len(modality.var.columns):
