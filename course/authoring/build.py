@@ -386,23 +386,30 @@ def _folders(base: Path) -> list[str]:
 def write(files: Files, names: Sequence[str], *, all_units: bool) -> list[Path]:
     """Replace what differs, one whole file at a time, and remove what nothing accounts for; returns what changed."""
     changed = []
-    for path, content in files.items():
-        there = paths.ROOT / path
-        if there.is_file() and there.read_bytes() == content:
-            continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        waiting = there.with_name(f".{there.name}.new")
-        try:
-            waiting.write_bytes(content)
-            os.replace(waiting, there)
-        finally:
-            waiting.unlink(missing_ok=True)
-        changed.append(path)
-    for path in leftovers(files, names, all_units=all_units):
-        (paths.ROOT / path).unlink()
-        _remove_empty(paths.ROOT / path.parent)
-        changed.append(path)
+    try:
+        for path, content in files.items():
+            there = paths.ROOT / path
+            if not there.is_file() or there.read_bytes() != content:
+                _replace(there, content)
+                changed.append(path)
+        for path in leftovers(files, names, all_units=all_units):
+            (paths.ROOT / path).unlink()
+            _remove_empty(paths.ROOT / path.parent)
+            changed.append(path)
+    except OSError as error:
+        raise CourseError(f"{error.filename}: can't be written ({error.strerror}); build again when it can") from error
     return changed
+
+
+def _replace(there: Path, content: bytes) -> None:
+    """Put a whole file in place of another: whoever reads it sees the old one or the new one."""
+    there.parent.mkdir(parents=True, exist_ok=True)
+    waiting = there.with_name(f".{there.name}.new")
+    try:
+        waiting.write_bytes(content)
+        os.replace(waiting, there)
+    finally:
+        waiting.unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path) -> None:

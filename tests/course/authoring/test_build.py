@@ -398,6 +398,16 @@ def test_test_files_that_cannot_be_read_are_one_line(tree: Any) -> None:
         tree.material()
 
 
+def test_a_folder_in_the_way_is_one_line(tree: Any) -> None:
+    notebook = paths.exercise_notebook(tree.unit, "en")
+    notebook.unlink()
+    notebook.mkdir()
+    result = run("build")
+    assert isinstance(result.exception, CourseError)
+    assert "can't be written" in str(result.exception)
+    assert not list(notebook.parent.glob(".*"))
+
+
 def test_unknown_unit(tree: Any) -> None:
     result = run("build", "77")
     assert isinstance(result.exception, CourseError)
