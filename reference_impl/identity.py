@@ -113,7 +113,8 @@ def genotype_concordance(first: Any, second: Any, *, non_reference: bool = False
     n_sites = (~np.isnan(g)).astype(float) @ (~np.isnan(h)).T.astype(float)
     if non_reference:
         n_sites -= (g == 0).astype(float) @ (h == 0).T.astype(float)
-    concordance = np.divide(n_same, n_sites, out=np.full_like(n_sites, np.nan), where=n_sites > 0)
+    with np.errstate(invalid="ignore"):
+        concordance = n_same / n_sites  # 0 / 0 is NaN: nothing to compare
     return every_pair(first, second, concordance), every_pair(first, second, n_sites)
 
 
@@ -247,8 +248,8 @@ def infer_sex(log_expression: Any, *, x_inactivation: Any, y_linked: Any, margin
         for genes, name in [(x_inactivation, "x_inactivation"), (y_linked, "y_linked")]
     )
     difference = x_score - y_score
-    is_clear = (np.abs(difference) >= margin) & (difference != 0)
-    sex = np.where(is_clear & (difference > 0), "female", np.where(is_clear & (difference < 0), "male", "ambiguous"))
+    is_far = np.abs(difference) >= margin
+    sex = np.select([is_far & (difference > 0), is_far & (difference < 0)], ["female", "male"], "ambiguous")
     return pd.DataFrame(
         {"x_score": x_score, "y_score": y_score, "sex": sex, "margin": np.abs(difference)},
         index=labels(log_expression, 0),
@@ -290,9 +291,9 @@ def find_duplicates(similarity: Any, *, threshold: float) -> pd.DataFrame:
     values = as_matrix(similarity, "similarity", missing=True)
     threshold = require_number(threshold, "threshold")
     names = labels(similarity, 0)
-    if values.shape[0] != values.shape[1] or not names.equals(labels(similarity, 1)):
+    if not names.equals(labels(similarity, 1)):
         raise ValueError(
-            f"similarity must compare the samples of one layer with each other: the same labels in rows and columns; "
+            "similarity must compare the samples of one layer with each other, the same labels in rows and columns; "
             f"got shape {values.shape}"
         )
     if not np.allclose(values, values.T, equal_nan=True):
@@ -423,7 +424,7 @@ def cross_layer_similarity(
         require_unique_labels(x, name)
     a = standardize(first, first_batch, "first")[:, in_first]
     b = standardize(second, second_batch, "second")[:, in_second]
-    shared = labels(first, 0).intersection(labels(second, 0), sort=False)
+    shared = labels(first, 0).intersection(labels(second, 0))
     if len(shared) == 0:
         raise ValueError("first and second have no sample label in common; without one no pair can be weighed")
     weight = pair_weights(a[labels(first, 0).get_indexer(shared)], b[labels(second, 0).get_indexer(shared)])
@@ -432,7 +433,9 @@ def cross_layer_similarity(
     a, b = np.nan_to_num(a), np.nan_to_num(b)
     product = (a * weight) @ b.T
     length = np.sqrt(((a**2 * np.abs(weight)) @ seen_b.T) * ((seen_a * np.abs(weight)) @ (b**2).T))
-    return every_pair(first, second, np.divide(product, length, out=np.full_like(product, np.nan), where=length > 0))
+    with np.errstate(invalid="ignore"):
+        similarity = product / length  # 0 / 0 is NaN: no informative pair was measured in both
+    return every_pair(first, second, similarity)
 
 
 # ---------------------------------------------------------------- who belongs to whom
