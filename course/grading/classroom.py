@@ -389,8 +389,9 @@ def _csv_field(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
 
 
-def draw_cohort(key: bytes, folder: Path) -> None:
-    """The cohort that only this class has, with its truth, under `folder`."""
+def draw_cohort(key: bytes, data: Path) -> None:
+    """The cohort that only this class has, and apart from it what was planted in it."""
     from course.simulation import draw_class_cohort
 
-    draw_class_cohort(key, folder)
+    truth = draw_class_cohort(key, data / "cohort")
+    write_text(data / "truth" / "cohort.json", json.dumps(truth, ensure_ascii=False, indent=1) + "\n")
