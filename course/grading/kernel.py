@@ -60,9 +60,9 @@ class Limits:
     """
 
     call_seconds: float = 10.0
-    impatient_seconds: float = 1.0
+    impatient_seconds: float = 2.0
     patience: int = 3
-    cell_seconds: float = 60.0
+    cell_seconds: float = 30.0
     impatient_cell_seconds: float = 5.0
     cell_patience: int = 1
     start_seconds: float = 60.0
