@@ -600,7 +600,7 @@ def looks_at_depth_only(metrics, run_qc, Gate):
     zh="你只看测序结果，忘了试管里的 RNA：漏掉了降解的文库。请看 rin 或 three_prime_bias。",
 )
 def forgets_degradation(metrics):
-    bad = (metrics["log10_depth"] < 5.6) | (metrics["mitochondrial"] > 25) | (metrics["percent_duplicated"] > 50)
+    bad = (metrics["log10_depth"] < 5.6) | (metrics["mitochondrial"] > 35) | (metrics["percent_duplicated"] > 50)
     return metrics.index[bad].tolist()
 
 
@@ -621,7 +621,7 @@ def names_everything_unusual(metrics, mad_outliers):
     zh="你列出的是通过的文库。失败的文库在审计表里。",
 )
 def names_those_kept(metrics):
-    bad = (metrics["log10_depth"] < 5.6) | (metrics["mitochondrial"] > 25) | (metrics["percent_duplicated"] > 50)
+    bad = (metrics["log10_depth"] < 5.6) | (metrics["mitochondrial"] > 35) | (metrics["percent_duplicated"] > 50)
     return metrics.index[~(bad | (metrics["rin"] < 5))].tolist()
 
 
@@ -643,5 +643,5 @@ def forgets_dying_cells(metrics):
     zh="漏掉了扩增过度的文库。它们的读段数足够，但大多是拷贝：请看 percent_duplicated 或 genes_detected。",
 )
 def forgets_overamplification(metrics):
-    bad = (metrics["log10_depth"] < 5.6) | (metrics["rin"] < 5) | (metrics["mitochondrial"] > 25)
+    bad = (metrics["log10_depth"] < 5.6) | (metrics["rin"] < 5) | (metrics["mitochondrial"] > 35)
     return metrics.index[bad].tolist()
