@@ -151,7 +151,13 @@ def environment() -> dict[str, str]:
 
 
 def record_key(
-    notebook: Mapping[str, Any], files: UnitFiles, *, key: bytes | None, cohort: Path | None, limits: Limits
+    notebook: Mapping[str, Any],
+    files: UnitFiles,
+    *,
+    key: bytes | None,
+    cohort: Path | None,
+    limits: Limits,
+    truth: Mapping[str, Any] | None = None,
 ) -> str:
     """The name under which the verdict on this submission is kept: changes with all that decides the verdict."""
     return store.digest(
@@ -161,6 +167,7 @@ def record_key(
             "environment": environment(),
             "seed": store.seed_digest(key or PUBLIC_KEY),
             "cohort": _folder_digest(cohort),
+            "truth": store.digest(dict(truth)) if truth is not None else None,
             "limits": dataclasses.asdict(limits),
             "isolation": ISOLATION,
             "language": files.language,

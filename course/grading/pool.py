@@ -62,7 +62,9 @@ class Job:
     @property
     def record(self) -> str:
         """The name of its verdict in a store."""
-        return record_key(self.notebook, self.files, key=self.key, cohort=self.cohort, limits=self.limits)
+        return record_key(
+            self.notebook, self.files, key=self.key, cohort=self.cohort, limits=self.limits, truth=self.truth
+        )
 
 
 @dataclass(frozen=True)
