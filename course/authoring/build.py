@@ -455,11 +455,16 @@ def _first_line(old: str, new: str) -> str:
     for number in range(max(len(before), len(after))):
         is_, should = (lines[number] if number < len(lines) else None for lines in (before, after))
         if is_ != should:
-            return f"line {number + 1}: is {_cut(is_)}, should be {_cut(should)}"
+            start = len(os.path.commonprefix([is_ or "", should or ""]))
+            return f"line {number + 1}: is {_cut(is_, start)}, should be {_cut(should, start)}"
     return ""
 
 
-def _cut(line: str | None, width: int = 60) -> str:
+def _cut(line: str | None, start: int, width: int = 60) -> str:
+    """A line, or of a long one the part around the place where it starts to differ."""
     if line is None:
         return "absent"
-    return repr(line if len(line) <= width else line[: width - 1] + "…")
+    if len(line) <= width:
+        return repr(line)
+    first = max(0, start - width // 3)
+    return repr(("…" if first else "") + line[first : first + width] + ("…" if first + width < len(line) else ""))

@@ -347,6 +347,16 @@ def test_check_names_file_cell_and_first_differing_line(tree: Any) -> None:
     assert run("build", "--check").exit_code == 0
 
 
+def test_long_lines_are_cut_where_they_differ() -> None:
+    common = "x" * 100
+    said = build.describe(f"a\n{common}1{common}".encode(), f"a\n{common}2{common}".encode(), Path("a.py"))
+    assert said.startswith("line 2: is '…xxx")
+    assert "x1x" in said
+    assert "x2x" in said
+    assert len(said) < 160
+    assert build.describe(b"a\n", b"a\nb\n", Path("a.py")) == "line 2: is absent, should be 'b'"
+
+
 def test_check_sees_missing_changed_and_superfluous_files(tree: Any) -> None:
     folder = paths.exercise_folder(tree.unit, "en")
     (folder / "support" / "unit.json").unlink()
