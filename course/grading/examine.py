@@ -270,10 +270,10 @@ class Examiner:
         started = time.monotonic()
         files = UnitFiles.of(unit, _language(notebook)) if isinstance(unit, str) else unit
         limits = limits or Limits()
-        if self._workshop is None:
-            self._workshop = Workshop()
         plan = _Plan(files, key or PUBLIC_KEY, *_data(cohort, truth), limits)
         try:
+            if self._workshop is None:
+                self._workshop = Workshop()
             kernel = _KernelSession(notebook, plan, self._workshop)
         except KernelStartError as error:
             raise ExaminationError(str(error)) from error

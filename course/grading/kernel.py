@@ -22,11 +22,12 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -123,6 +124,15 @@ def _library_paths() -> tuple[str, ...]:
     return tuple(path for path in dict.fromkeys([*standard, *installed]) if os.path.isdir(path))
 
 
+def _has_bytecode(module: str) -> bool:
+    """Whether an installed module is compiled at the usual place."""
+    for folder in _library_paths():
+        path = Path(folder, module)
+        if path.is_file():
+            return Path(path.parent, "__pycache__", f"{path.stem}.{sys.implementation.cache_tag}.pyc").is_file()
+    return True  # not installed: nothing to compile
+
+
 def stage(folder: Path) -> None:
     """Copy what a notebook may import of ours, compiled once."""
     for name in _STAGED:
@@ -159,8 +169,37 @@ class Workshop:
         _sweep(Path(place))
         self.folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place))
         self.library = self.folder / "lib"
+        self.bytecode: Path | None = None
         _workshops.add(self)
         stage(self.library)
+        self.bytecode = self._compiled()
+
+    def command(self, limits: Mapping[str, int], *, compile_only: bool = False) -> list[str]:
+        """The command line that starts a kernel, but for its connection file."""
+        settings = {
+            "limits": dict(limits),
+            "path": [str(self.library), *_library_paths()],
+            "bytecode": str(self.bytecode) if self.bytecode else None,
+            "compile": compile_only,
+        }
+        return [sys.executable, "-I", "-S", str(self.library / "boot.py"), json.dumps(settings)]
+
+    def _compiled(self) -> Path | None:
+        """See that libraries are compiled, which saves seconds at every start; returns the folder for it, if any.
+
+        It is kept where Python keeps it; where Python was told to keep none, in a folder that goes with this workshop.
+        """
+        if all(
+            _has_bytecode(name) for name in ("ipykernel/kernelapp.py", "matplotlib/pyplot.py", "scipy/stats/_qmc.py")
+        ):
+            return None
+        self.bytecode = self.folder / "bytecode" if sys.dont_write_bytecode else None
+        command = self.command({}, compile_only=True)
+        run = subprocess.run(command, cwd=self.folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+        if run.returncode != 0:
+            last = run.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise KernelStartError(f"the libraries of a kernel can't be imported: {' '.join(last)}")
+        return self.bytecode
 
     def close(self) -> None:
         """Remove the folder."""
@@ -265,8 +304,7 @@ class Kernel:
             "RLIMIT_FSIZE": self.limits.file_bytes,
             "RLIMIT_CORE": 0,
         }
-        settings = {"limits": limits, "path": [str(workshop.library), *_library_paths()]}
-        command = [sys.executable, "-I", "-S", str(workshop.library / "boot.py"), json.dumps(settings)]
+        command = workshop.command(limits)
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAXMSGSIZE, _FRAME)
         self._context.setsockopt(zmq.LINGER, 0)
