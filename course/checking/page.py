@@ -200,6 +200,8 @@ def useful_line(detail: str) -> Text:
         return {language: say("no_warning", language, kind=kind) for language in ("en", "zh")}
     lines = [line.strip() for line in _without_addresses(detail).splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("Mismatched elements", "DataFrame", "Series", "[left]"))]
+    if lines and "..." in lines[0]:  # pytest shortened it: where they differ says more
+        telling += [line for line in lines if line.startswith("At index")]
     line = (telling or lines or [""])[0]
     line = line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
     return {"en": line, "zh": line}
