@@ -5,6 +5,7 @@ Everything is derived in a temporary folder first; only when all of it is right 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -455,7 +456,8 @@ def _first_line(old: str, new: str) -> str:
     for number in range(max(len(before), len(after))):
         is_, should = (lines[number] if number < len(lines) else None for lines in (before, after))
         if is_ != should:
-            start = len(os.path.commonprefix([is_ or "", should or ""]))
+            pairs = zip(is_ or "", should or "", strict=False)
+            start = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
             return f"line {number + 1}: is {_cut(is_, start)}, should be {_cut(should, start)}"
     return ""
 
