@@ -180,7 +180,7 @@ def _value_solution(block: ExerciseBlock) -> str:
 
 def _written_cells(unit: Unit, block: WrittenBlock, language: str) -> Iterator[Cell]:
     points = unit.written.points
-    worth = {"en": f"*{points} points, graded by hand*", "zh": f"*{points} 分，人工评分*"}
+    worth = {"en": f"*{_plural(points, 'point')}, graded by hand*", "zh": f"*{points} 分，人工评分*"}
     yield _markdown(f"task_{block.name}", _below_heading(block.question.text[language], worth[language]))
     grade_id = f"written_{block.name}"
     metadata = _nbgrader(grade_id, grade=True, solution=True, points=unit.written.points)
@@ -189,19 +189,28 @@ def _written_cells(unit: Unit, block: WrittenBlock, language: str) -> Iterator[C
 
 def task_text(unit: Unit, exercise: Exercise, task: str, language: str) -> str:
     """A task below its header: number, title, difficulty, minutes, points, and where to put the answer."""
-    number = [other.name for other in unit.exercises].index(exercise.name) + 1
+    number, total = [other.name for other in unit.exercises].index(exercise.name) + 1, len(unit.exercises)
     stars = "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
     if language == "en":
         what = "write the function" if exercise.kind == "function" else "store the value in"
-        title = f"Exercise {number} of {len(unit.exercises)} · {exercise.title.en}"
-        facts = [stars, f"{exercise.minutes} minutes", f"{exercise.points} points", f"{what} `{exercise.name}`"]
-        stuck = f'stuck? run `hint("{exercise.name}")`'
+        count = f"Exercise {number} of {total}"
+        facts = [stars, _plural(exercise.minutes, "minute"), _plural(exercise.points, "point")]
+        stuck = "stuck? run"
     else:
         what = "编写函数" if exercise.kind == "function" else "把结果存入"
-        title = f"练习 {number}/{len(unit.exercises)} · {exercise.title.zh}"
-        facts = [stars, f"{exercise.minutes} 分钟", f"{exercise.points} 分", f"{what} `{exercise.name}`"]
-        stuck = f'卡住了？运行 `hint("{exercise.name}")`'
-    return _below_heading(task, f"### {title}\n\n{' · '.join([*facts, stuck])}")
+        count = f"练习 {number}/{total}"
+        facts = [stars, f"{exercise.minutes} 分钟", f"{exercise.points} 分"]
+        stuck = "卡住了？运行"
+    line = " · ".join([*facts, f"{what} `{exercise.name}`", f'{stuck} `hint("{exercise.name}")`'])
+    title = f"{count} · {exercise.title[language]}"
+    if not task.startswith("#"):
+        return f"### {title}\n\n{line}\n\n{task}"
+    repeats = exercise.title[language] in task.partition("\n")[0]
+    return _below_heading(task, f"**{count if repeats else title}** · {line}")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _below_heading(text: str, insert: str) -> str:

@@ -173,9 +173,14 @@ def test_task_header_says_title_difficulty_minutes_and_points(files: build.Files
     assert chinese.startswith("### 练习 1/1 · 按列中心化\n\n★☆☆☆☆ · 10 分钟 · 6 分 · ")
 
 
-def test_a_heading_of_the_task_stays_on_top() -> None:
-    assert build._below_heading("## Why?\nBecause.", "facts") == "## Why?\n\nfacts\n\nBecause."
-    assert build._below_heading("Because.", "facts") == "facts\n\nBecause."
+def test_a_heading_of_the_task_stays_on_top(tree: Any) -> None:
+    tree.replace(tree.lesson, "Write `centre_columns(x)`.\n", "## Where is zero?\n\nWrite `centre_columns(x)`.\n")
+    tree.replace(tree.lesson, "编写 `centre_columns(x)`。\n", "## 1. 按列中心化\n\n编写 `centre_columns(x)`。\n")
+    found = notebooks(build.derive(tree.unit))
+    english = text(cell(found["exercises", "en"], "task_centre_columns"))
+    chinese = text(cell(found["exercises", "zh"], "task_centre_columns"))
+    assert english.startswith("## Where is zero?\n\n**Exercise 1 of 1 · Centre every column** · ★☆☆☆☆ · 10 minutes · ")
+    assert chinese.startswith("## 1. 按列中心化\n\n**练习 1/1** · ★☆☆☆☆ · 10 分钟 · ")
 
 
 def test_support_stands_beside_both(tree: Any, files: build.Files) -> None:
