@@ -31,6 +31,7 @@ MEAN_DEVIATION_TO_SD = 1.2533  # √(π/2): the same for the mean absolute devia
 
 WARM_UP_STEPS = 2  # C-steps given to every random start before the worst starts are dropped
 N_FINALISTS = 10  # starts that are followed until they no longer change
+MOST_STEPS = 200  # ends a descent that rounding would prolong; ordinary ones take fewer than 20
 REWEIGHTING_QUANTILE = 0.975  # squared distances beyond this quantile of chi-square get weight 0
 
 N_DIRECTIONS = 250  # directions in which ROBPCA looks for outlying samples
@@ -144,6 +145,8 @@ def mahalanobis_squared(x: np.ndarray, location: np.ndarray, covariance: np.ndar
     >>> mahalanobis_squared(np.array([[2.0, 0.0], [0.0, 2.0]]), np.zeros(2), np.diag([1.0, 4.0]))
     array([4., 1.])
     """
+    if np.shape(location) != x.shape[1:]:
+        raise ValueError(f"location must have {x.shape[1]} numbers, one per metric; got shape {np.shape(location)}")
     centred = x - location
     squared: np.ndarray = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
     return squared
@@ -285,26 +288,13 @@ def robust_distances(
     require_generator(rng)
     n_keep = support_size(n_samples, n_metrics, require_number(support_fraction, "support_fraction", low=0.5, high=1.0))
 
-    candidates = []
-    for _ in range(require_integer(n_starts, "n_starts")):
-        subset = _random_start(matrix, rng)
-        for _ in range(WARM_UP_STEPS):
-            if is_singular(matrix[subset]):
-                return _exact_fit(x, matrix, subset)
-            subset, _, covariance = concentration_step(matrix, subset, n_keep)
-        candidates.append((np.linalg.slogdet(covariance)[1], subset))
-
-    smallest = np.inf
-    for determinant, candidate in sorted(candidates, key=lambda pair: pair[0])[:N_FINALISTS]:
-        previous = np.inf
-        while determinant < previous:
-            if is_singular(matrix[candidate]):
-                return _exact_fit(x, matrix, candidate)
-            previous = determinant
-            candidate, _, covariance = concentration_step(matrix, candidate, n_keep)
-            determinant = np.linalg.slogdet(covariance)[1]
-        if determinant < smallest:
-            smallest, subset = determinant, candidate
+    starts = [_random_start(matrix, rng) for _ in range(require_integer(n_starts, "n_starts"))]
+    reached = [descend(matrix, start, n_keep, WARM_UP_STEPS) for start in starts]
+    finalists = sorted(reached, key=lambda pair: pair[0])[:N_FINALISTS]
+    ends = [descend(matrix, subset, n_keep, MOST_STEPS) for _, subset in finalists]
+    _, subset = min(ends, key=lambda pair: pair[0])
+    if is_singular(matrix[subset]):
+        return _exact_fit(x, matrix, subset)
 
     location, covariance = mean_and_covariance(matrix[subset])
     covariance = covariance * raw_factor(n_samples, n_metrics, support_fraction)
@@ -313,6 +303,23 @@ def robust_distances(
     covariance = covariance * reweighted_factor(int(trusted.sum()), n_samples, n_metrics, support_fraction)
     distances = np.sqrt(mahalanobis_squared(matrix, location, covariance))
     return _as_result(x, distances, location, covariance, subset, exact_fit=False)
+
+
+def descend(matrix: np.ndarray, subset: np.ndarray, n_keep: int, most: int) -> tuple[float, np.ndarray]:
+    """Make C-steps until the determinant no longer falls, but no more than `most`: (log determinant, subset).
+
+    Samples on a plane have determinant 0, and nothing is below it: the log determinant is −inf.
+    """
+    determinant = np.inf
+    for _ in range(most):
+        if is_singular(matrix[subset]):
+            return -np.inf, subset
+        previous = determinant
+        subset, _, covariance = concentration_step(matrix, subset, n_keep)
+        determinant = float(np.linalg.slogdet(covariance)[1])
+        if determinant >= previous:
+            break
+    return (-np.inf if is_singular(matrix[subset]) else determinant), subset
 
 
 def support_size(n_samples: int, n_metrics: int, support_fraction: float) -> int:
@@ -596,23 +603,18 @@ def pca_outliers(x: Any, *, n_components: int, rng: np.random.Generator, quantil
     """
     matrix = as_matrix(x, "x")
     require_generator(rng)
-    n_samples = len(matrix)
     n_components = require_integer(n_components, "n_components")
     require_between(quantile, "quantile", 0.0, 1.0)
     coordinates = _rotated(matrix)
-    if n_components > coordinates.shape[1]:
-        raise ValueError(f"n_components must be at most {coordinates.shape[1]}, the rank of x; got {n_components}")
-    if n_samples <= n_components + 1:
-        raise ValueError(f"{n_samples} samples are too few for {n_components} components: take fewer components")
 
-    n_keep = support_size(n_samples, n_components, CLEAN_FRACTION)
-    least_outlying = np.argsort(outlyingness(coordinates, n_keep, rng), kind="stable")[:n_keep]
+    n_keep = support_size(len(matrix), n_components, CLEAN_FRACTION)
+    least_outlying = np.argsort(outlyingness(coordinates, n_keep, rng))[:n_keep]
     near = _orthogonal_distances(coordinates, *principal_axes(coordinates[least_outlying], n_components))
     close = near <= distance_cutoff(near, REWEIGHTING_QUANTILE, n_keep)
 
-    centre, axes = principal_axes(coordinates[close], n_components)
-    orthogonal = _orthogonal_distances(coordinates, centre, axes)
-    scores = (coordinates - centre) @ axes
+    plane = principal_axes(coordinates[close], n_components)
+    orthogonal = _orthogonal_distances(coordinates, *plane)
+    scores = coordinates @ plane[1]  # not centred: where zero lies does not matter to robust distances
     score = robust_distances(scores, rng=rng, support_fraction=CLEAN_FRACTION).distances
     outlier = (score > np.sqrt(chi2.ppf(quantile, n_components))) | (orthogonal > distance_cutoff(orthogonal, quantile))
     columns = {"score_distance": score, "orthogonal_distance": orthogonal, "outlier": outlier}
@@ -622,6 +624,8 @@ def pca_outliers(x: Any, *, n_components: int, rng: np.random.Generator, quantil
 def _rotated(matrix: np.ndarray) -> np.ndarray:
     """The samples in as many coordinates as they span: all distances kept, thousands of features gone."""
     centred = matrix - matrix.mean(axis=0)
+    if not np.ptp(matrix, axis=0).any():
+        raise ValueError(f"x has rank 0: its {len(matrix)} samples are all equal, so they span no plane")
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     coordinates: np.ndarray = centred @ axes[sizes > sizes[0] * max(matrix.shape) * np.finfo(float).eps].T
     return coordinates

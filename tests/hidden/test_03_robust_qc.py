@@ -33,9 +33,9 @@ def skewed_metrics(rng, n=41, p=4):
 
 @drawn
 def mostly_one_value(rng, n=30, value=7.0):
-    """One metric of which more than half of the values are equal, so that its MAD is 0."""
-    x = np.full((n, 1), value)
-    x[: n // 3, 0] += rng.uniform(1, 20, size=n // 3) * rng.choice([-1, 1], size=n // 3)
+    """Two metrics of different size of which more than half of the values are equal, so that their MAD is 0."""
+    x = np.full((n, 2), value)
+    x[: n // 3] += rng.uniform(1, 20, size=(n // 3, 2)) * rng.choice([-1, 1], size=(n // 3, 2)) * [1, 50]
     return rng.permutation(x)
 
 
@@ -178,13 +178,16 @@ def test_unknown_side_and_negative_threshold_are_refused(mad_outliers, draw):
 
 @drawn
 def correlated_metrics(rng, n=50, p=3, n_bad=0):
-    """Correlated metrics of different size; the first n_bad samples form a tight cloud far away."""
+    """Correlated metrics of different size; n_bad samples lie far away.
+
+    If all others are the h that are trusted, they are the best subset, which any starts find.
+    """
     mix = rng.uniform(-1, 1, size=(p, p)) + 1.5 * np.eye(p)
     x = rng.normal(size=(n, p)) @ mix
     if n_bad:
-        away = rng.choice([-1, 1], size=p) * rng.uniform(12, 16, size=p)
-        x[:n_bad] = rng.normal(scale=0.5, size=(n_bad, p)) + away
-    return x * 10.0 ** np.arange(p) + rng.uniform(-5, 5, size=p)
+        away = rng.choice([-1, 1], size=p) * rng.uniform(25, 35, size=p)
+        x[:n_bad] = rng.normal(scale=4, size=(n_bad, p)) + away
+    return rng.permutation(x) * 10.0 ** np.arange(p) + rng.uniform(-5, 5, size=p)
 
 
 @points(2)
@@ -203,23 +206,26 @@ def test_one_step(concentration_step, draw):
 
 @points(1)
 def test_subset_may_grow(concentration_step, draw):
-    """The number kept is n_keep, however many samples there were before: p + 1 are enough to start.
+    """The number kept is n_keep, from p + 1 samples that are enough to start up to all samples.
 
-    保留的样本数等于 n_keep，与原先有多少无关：起步只需 p + 1 个样本。"""
+    保留的样本数等于 n_keep：从足以起步的 p + 1 个样本出发，最多可保留全部样本。"""
     x = draw.correlated_metrics()
     start = draw.rng.choice(50, size=4, replace=False)
-    subset, _, _ = concentration_step(x, start, 33)
-    assert set(np.asarray(subset).tolist()) == set(reference.concentration_step(x, start, 33)[0].tolist())
+    for n_keep in (33, 50):
+        subset, _, _ = concentration_step(x, start, n_keep)
+        right, _, _ = reference.concentration_step(x, start, n_keep)
+        assert set(np.asarray(subset).tolist()) == set(right.tolist())
 
 
 @points(1)
-def test_positions_are_in_increasing_order(concentration_step, draw):
-    """The positions of the new subset come in increasing order.
+def test_order_of_positions(concentration_step, draw):
+    """Positions come in increasing order, and of samples at equal distance the first ones are kept.
 
-    新子集的位置按从小到大排列。"""
-    x = draw.correlated_metrics()
-    subset = np.asarray(concentration_step(x, np.arange(20), 26)[0])
-    assert (np.diff(subset) > 0).all()
+    位置按从小到大排列；距离相等的样本，保留位置靠前的。"""
+    x = draw.rng.permutation(np.repeat([[0.0], [1.0], [2.0], [7.0]], 30, axis=0))
+    start = np.array([np.flatnonzero(x[:, 0] == value)[0] for value in (0.0, 1.0, 2.0)])
+    subset, _, _ = concentration_step(x, start, 70)  # all 30 at distance 0, and the first 40 of the next 60
+    assert np.asarray(subset).tolist() == reference.concentration_step(x, start, 70)[0].tolist()
 
 
 @points(2)
@@ -252,9 +258,9 @@ def test_distances_of_masked_outliers(robust_distances, draw):
     """Location, covariance and distances are those of the reweighted minimum covariance determinant.
 
     位置、协方差与距离均为重加权的最小协方差行列式估计所给出的值。"""
-    x = draw.correlated_metrics(45, 2, 18)
-    result = robust_distances(x, rng=np.random.default_rng(1), n_starts=150)
-    right = reference.robust_distances(x, rng=np.random.default_rng(1), n_starts=150)
+    x = draw.correlated_metrics(24, 2, 11)
+    result = robust_distances(x, rng=np.random.default_rng(1), n_starts=100)
+    right = reference.robust_distances(x, rng=np.random.default_rng(1), n_starts=100)
     assert_allclose(result.location, right.location, rtol=ROUNDING)
     assert_allclose(result.covariance, right.covariance, rtol=ROUNDING)
     assert_allclose(result.distances, right.distances, rtol=ROUNDING)
@@ -266,11 +272,21 @@ def test_best_subset(robust_distances, draw):
     """The subset holds the positions of the h samples whose covariance has the smallest determinant.
 
     子集给出协方差行列式最小的那 h 个样本的位置。"""
-    x = draw.correlated_metrics(40, 3, 17)
-    result = robust_distances(x, rng=np.random.default_rng(2), n_starts=150)
-    right = reference.robust_distances(x, rng=np.random.default_rng(2), n_starts=150)
+    x = draw.correlated_metrics(30, 2, 14)
+    result = robust_distances(x, rng=np.random.default_rng(2), n_starts=80)
+    right = reference.robust_distances(x, rng=np.random.default_rng(2), n_starts=80)
     assert np.asarray(result.subset).tolist() == right.subset.tolist()
     assert not result.exact_fit
+
+
+@points(1)
+def test_search_goes_to_the_end(robust_distances, draw):
+    """The search ends where another concentration step changes nothing.
+
+    搜索一直走到再走一个集中步也不会改变为止。"""
+    x = draw.rng.normal(size=(150, 3))
+    subset = np.asarray(robust_distances(x, rng=np.random.default_rng(7), n_starts=15).subset)
+    assert reference.concentration_step(x, subset, len(subset))[0].tolist() == subset.tolist()
 
 
 @points(2)
@@ -278,10 +294,10 @@ def test_support_fraction_is_obeyed(robust_distances, draw):
     """With a larger support_fraction more samples are trusted, and the correction factors follow.
 
     support_fraction 越大，被信任的样本越多，校正因子也随之改变。"""
-    x = draw.correlated_metrics(50, 1, 4)
-    for fraction in (0.9, 0.75, 1.0):
-        result = robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=40)
-        right = reference.robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=40)
+    x = draw.correlated_metrics(40, 1, 8)
+    for fraction in (0.8, 1.0):
+        result = robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=20)
+        right = reference.robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=20)
         assert len(result.subset) == len(right.subset)
         assert_allclose(result.distances, right.distances, rtol=ROUNDING)
 
@@ -294,8 +310,9 @@ def test_exact_fit_is_reported(robust_distances, draw):
     along = draw.rng.normal(size=30)
     x = np.column_stack([along, 2 * along - 1])
     x[22:, 1] += draw.rng.uniform(1, 3, size=8)
-    result = robust_distances(x, rng=np.random.default_rng(4), n_starts=60)
+    result = robust_distances(as_table(x), rng=np.random.default_rng(4), n_starts=20)
     assert result.exact_fit
+    assert result.distances.index[22] == "P023"
     assert np.isinf(np.asarray(result.distances)[22:]).all()
     assert np.isfinite(np.asarray(result.distances)[:22]).all()
     assert sorted(np.asarray(result.subset).tolist()) == list(range(22))
@@ -308,7 +325,7 @@ def test_distances_keep_their_samples(robust_distances, draw):
 
     输入为 DataFrame 时，距离是带样本标签的 Series。"""
     x = as_table(draw.correlated_metrics(25, 2))
-    result = robust_distances(x, rng=np.random.default_rng(5), n_starts=20)
+    result = robust_distances(x, rng=np.random.default_rng(5), n_starts=5)
     assert isinstance(result.distances, pd.Series)
     assert result.distances.index.equals(x.index)
 
@@ -319,10 +336,10 @@ def test_too_few_samples_are_refused(robust_distances, draw):
 
     样本数不超过指标数加一、support_fraction 小于 0.5、或一次起步也没有：抛出 ValueError。"""
     x = draw.correlated_metrics(30, 4)
-    for rows in (3, 4, 5):
+    for metrics, rows in [(1, 2), (2, 3), (4, 3), (4, 4), (4, 5)]:
         with pytest.raises(ValueError, match=r"."):
-            robust_distances(x[:rows], rng=np.random.default_rng(6), n_starts=5)
-    for bad in ({"support_fraction": 0.4}, {"support_fraction": 1.1}, {"n_starts": 0}):
+            robust_distances(x[:rows, :metrics], rng=np.random.default_rng(6), n_starts=5)
+    for bad in ({"support_fraction": 0.47}, {"support_fraction": 1.01}, {"n_starts": 0}):
         with pytest.raises(ValueError, match=r"."):
             robust_distances(x, rng=np.random.default_rng(6), **bad)
     with pytest.raises(ValueError, match=r"."):
@@ -369,13 +386,28 @@ def test_either_distance_makes_an_outlier(pca_outliers, draw):
     """A sample is an outlier if its score distance or its orthogonal distance exceeds the cut-off of the quantile.
 
     得分距离或正交距离只要有一个超过该分位数的界值，样本就是离群样本。"""
-    x = draw.rng.normal(size=(120, 6)) * [9.0, 6.0, 2.0, 1.0, 1.0, 0.5]
-    for quantile in (0.8, 0.95):
+    # One dimension is left over, where distances are as skewed as they can be: a normal cut-off is too low.
+    x = draw.rng.normal(size=(120, 3)) * [6.0, 4.0, 1.0]
+    for quantile in (0.8, 0.95, 0.99):
         found = pca_outliers(x, n_components=2, rng=np.random.default_rng(3), quantile=quantile)
         orthogonal = np.asarray(found["orthogonal_distance"])
         far = np.asarray(found["score_distance"]) > np.sqrt(chi2.ppf(quantile, 2))
         strange = orthogonal > reference.distance_cutoff(orthogonal, quantile)
         assert np.asarray(found["outlier"]).tolist() == (far | strange).tolist()
+
+
+@points(1)
+def test_most_samples_in_the_plane(pca_outliers, draw):
+    """If most samples lie exactly in a plane, their orthogonal distance is 0 and whoever is off it is an outlier.
+
+    若多数样本恰好落在一个平面内，它们的正交距离为 0，平面之外的样本即为离群样本。"""
+    x = draw.rng.normal(size=(30, 2)) @ draw.rng.normal(size=(2, 8))
+    x[:3] += draw.rng.normal(size=(3, 8))
+    found = pca_outliers(as_table(x), n_components=2, rng=np.random.default_rng(6))
+    assert found.index[0] == "P001"
+    assert (np.asarray(found["orthogonal_distance"]) > 1e-6).tolist() == [True] * 3 + [False] * 27
+    assert np.asarray(found["outlier"])[:3].all()
+    assert np.asarray(found["outlier"])[3:].sum() < 10
 
 
 @points(1)
@@ -385,10 +417,9 @@ def test_a_crowd_does_not_bend_the_plane(pca_outliers, draw):
     五分之一的样本朝同一方向出错，它们应是离群样本，而不应变成第一主成分。"""
     x = 3 * np.outer(draw.rng.normal(size=60), draw.rng.normal(size=100)) + 0.3 * draw.rng.normal(size=(60, 100))
     x[:12] += 20 * draw.rng.normal(size=100)
-    found = pca_outliers(as_table(x), n_components=1, rng=np.random.default_rng(4))
+    found = pca_outliers(x, n_components=1, rng=np.random.default_rng(4))
     assert np.asarray(found["outlier"])[:12].all()
     assert np.asarray(found["outlier"])[12:].mean() < 0.25
-    assert found.index[0] == "P001"
 
 
 @points(1)
@@ -396,9 +427,9 @@ def test_impossible_planes_are_refused(pca_outliers, draw):
     """No component, more components than the data have, too few samples or a quantile of 1: a ValueError.
 
     主成分数为 0、超过数据的秩、样本过少或分位数为 1：抛出 ValueError。"""
-    x = draw.rng.normal(size=(20, 6))
+    x = draw.rng.normal(size=(40, 6))
     rng = np.random.default_rng(5)
-    for rows, n_components, quantile in [(20, 0, 0.975), (20, 7, 0.975), (20, 2, 1.0), (5, 4, 0.975)]:
+    for rows, n_components, quantile in [(40, 0, 0.975), (40, 1.5, 0.975), (40, 7, 0.975), (40, 2, 1.0), (5, 4, 0.975)]:
         with pytest.raises(ValueError, match=r"."):
             pca_outliers(x[:rows], n_components=n_components, rng=rng, quantile=quantile)
     with pytest.raises(ValueError, match=r"."):

@@ -353,11 +353,12 @@ def test_pca_outliers_where_most_samples_lie_in_the_plane() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda r: pca_outliers(r.normal(size=(30, 5)), n_components=6, rng=r), "at most 5"),
+        (lambda r: pca_outliers(r.normal(size=(30, 5)), n_components=6, rng=r), "at most 5, the rank of the"),
         (lambda r: pca_outliers(r.normal(size=(30, 5)), n_components=0, rng=r), "n_components"),
         (lambda r: pca_outliers(r.normal(size=(30, 5)), n_components=2, rng=r, quantile=1.0), "quantile"),
         (lambda r: pca_outliers(r.normal(size=(30, 5)), n_components=2, rng=None), "Generator"),
-        (lambda r: pca_outliers(np.ones((30, 5)), n_components=1, rng=r), "rank"),
+        (lambda r: pca_outliers(np.full((30, 5), 0.1), n_components=1, rng=r), "rank 0"),
+        (lambda r: pca_outliers(r.normal(size=(2, 5)), n_components=1, rng=r), "2 samples are too few"),
         (lambda r: pca_outliers(r.normal(size=(1, 5)), n_components=1, rng=r), "rank"),
         (lambda r: pca_outliers(r.normal(size=(5, 9)), n_components=4, rng=r), "5 samples are too few"),
     ],
