@@ -19,13 +19,15 @@ from typing import Any
 from course import nbgrader_settings, paths
 from course.errors import CourseError
 from course.grading.classroom import Classroom
+from course.grading.nbgrader_tools import path_with_tools
 
 LANGUAGE_VARIABLE = "COURSE_LANGUAGE"
 _PLUGIN = "course.grading.nbgrader_plugin"
 
 
 def configure(config: Any, file: str | Path) -> None:
-    """Set up nbgrader for the class whose nbgrader_config.py is `file`."""
+    """Set up nbgrader for the class whose nbgrader_config.py is `file`, and let it find its helper programs."""
+    os.environ["PATH"] = path_with_tools(os.environ.get("PATH", ""))
     apply(config, Classroom.open(Path(file).resolve().parent), os.environ.get(LANGUAGE_VARIABLE, "en"))
 
 
