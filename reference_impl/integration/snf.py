@@ -142,7 +142,7 @@ def affinity_matrix(distances: Any, k: int = 20, mu: float = 0.5) -> Any:
 
     Returns
     -------
-    (n_samples, n_samples) DataFrame or array, symmetric, positive; the diagonal is kept and is largest in its row
+    (n_samples, n_samples) DataFrame or array, symmetric, positive; the diagonal is kept
 
     Raises
     ------
@@ -246,10 +246,10 @@ def local_kernel(full: Any, k: int = 20) -> csr_array:
     n_samples = len(kernel)
     k = _require_neighbours(k, n_samples, "samples")
     nearest = np.sort(np.argpartition(kernel, n_samples - k)[:, n_samples - k :])
-    weights = np.take_along_axis(kernel, nearest, axis=1)
+    weights = kernel[np.arange(n_samples)[:, None], nearest]
     weights /= weights.sum(axis=1, keepdims=True)
     row_starts = np.arange(0, n_samples * k + 1, k)
-    return csr_array((weights.ravel(), nearest.ravel(), row_starts), shape=kernel.shape)
+    return csr_array((weights.ravel(), nearest.ravel(), row_starts), kernel.shape)
 
 
 def _diffuse(networks: list[np.ndarray], local_kernels: list[csr_array], halves: list[np.ndarray]) -> None:
@@ -417,9 +417,9 @@ def spectral_clusters(affinity: Any, n_clusters: int, *, rng: np.random.Generato
     """
     network = _as_network(affinity, "affinity")
     n_samples = len(network)
-    n_clusters = require_integer(n_clusters, "n_clusters", at_most=n_samples)
+    first = n_samples - require_integer(n_clusters, "n_clusters", at_most=n_samples)
     require_generator(rng)
-    _, places = eigh(_normalized(network), subset_by_index=[n_samples - n_clusters, n_samples - 1])
+    _, places = eigh(_normalized(network), subset_by_index=[first, n_samples - 1])
     starts = np.random.RandomState(rng.bit_generator)  # scikit-learn's kind of generator, on the same stream
     found = KMeans(n_clusters, n_init=20, random_state=starts).fit(normalize(places))
     clusters = found.labels_.astype(int)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import eigh
 from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import normalize
 
 from course.checking import drawn, points
 from reference_impl.integration import snf
@@ -420,24 +422,35 @@ def test_fusion_refuses_bad_input(fuse, draw):
 
 @points(3)
 def test_popular_and_lonely_members(spectral_clusters, draw):
-    """Groups are found although some of their members are joined to everybody a hundred times more strongly than
+    """Groups are found although some of their members are joined to everybody ten thousand times more strongly than
     others.
 
-    即使同一组中有的成员与所有人的联系比别的成员强一百倍，也能找对各组。"""
-    network, group = draw.blocks((30, 25, 20), 0.9, 0.15, uneven=100.0)
+    即使同一组中有的成员与所有人的联系比别的成员强一万倍，也能找对各组。"""
+    network, group = draw.blocks((30, 25, 20), 0.9, 0.15, uneven=1e4)
     found = spectral_clusters(network, 3, rng=draw.rng)
     assert adjusted_rand_score(group, found) == 1
 
 
 @points(2)
-def test_many_groups(spectral_clusters, draw):
-    """Sixteen clear groups are all found: k-means must not stop at the first start that looks good.
+def test_the_best_of_many_starts(spectral_clusters, draw):
+    """Where groups are blurred, k-means must not stop at its first start: the best of 20 starts is kept, in which
+    samples lie close to the centre of their cluster.
 
-    十六个清晰的组都能找到：k 均值不能只试一个起点就停下。"""
-    for _ in range(4):
-        network, group = draw.blocks((7,) * 16, 0.9, 0.02)
-        network = network * np.exp(0.05 * np.add.outer(*[draw.rng.normal(size=len(group))] * 2))
-        assert adjusted_rand_score(group, spectral_clusters(network, 16, rng=draw.rng)) == 1
+    当群组界限模糊时，k 均值不能只试一个起点就停下：应保留 20 个起点中最好的结果，使样本都靠近所在簇的中心。"""
+    excess = []
+    for _ in range(6):
+        x = draw.rng.normal(size=(100, 4))
+        network = snf.full_kernel(snf.affinity_matrix(snf.squared_distances(x), k=10))
+        places = normalize(eigh(snf._normalized(network), subset_by_index=[80, 99])[1])
+        expected = snf.spectral_clusters(network, 20, rng=draw.rng)
+        found = np.asarray(spectral_clusters(network, 20, rng=draw.rng))
+        excess.append(scatter(places, found) / scatter(places, expected))
+    # Two best-of-20 differ by 1 % on average over six networks; one start is worse by 6 % and more.
+    assert np.mean(excess) < 1.03
+
+
+def scatter(places, clusters):
+    return sum(((places[clusters == one] - places[clusters == one].mean(axis=0)) ** 2).sum() for one in set(clusters))
 
 
 @points(1)
@@ -584,6 +597,11 @@ def test_few_labels_are_not_drowned(propagate_labels, draw):
     assert_array_equal(found, snf.propagate_labels(network, labels))
     hidden = labels == -1
     assert (found[hidden & (group == 1)] == 1).mean() > 0.5
+    for _ in range(3):  # two unlabelled samples only, so that a class has a mass below 1
+        network, _, group = draw.unbalanced()
+        labels = group.copy()
+        labels[[0, -1]] = -1
+        assert_array_equal(propagate_labels(network, labels), snf.propagate_labels(network, labels))
 
 
 @points(1)
@@ -628,7 +646,10 @@ def test_propagation_refuses_bad_input(propagate_labels, draw):
     for bad in (good[:8], good + 0.5, np.where(good < 0, -2, good)):
         with pytest.raises(ValueError):  # noqa: PT011 (the words are the student's)
             propagate_labels(network, bad)
-    island = network.copy()
-    island[:6, 6:] = island[6:, :6] = 0
-    with pytest.raises(ValueError):  # noqa: PT011
-        propagate_labels(island, good)
+    for _ in range(3):
+        island = draw.affinity(40, n_groups=1)
+        island[:25, 25:] = island[25:, :25] = 0
+        labels = np.full(40, -1)
+        labels[:10] = np.arange(10) % 2
+        with pytest.raises(ValueError):  # noqa: PT011
+            propagate_labels(island, labels)
