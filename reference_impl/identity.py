@@ -27,10 +27,12 @@ from reference_impl.validation import (
     require_unique_labels,
 )
 
+CLEAR_SEX = 3.0  # log2 units between the scores before a record is called wrong; a failed library is off by one or two
 FALSE_DISCOVERY_RATE = 0.05  # share of the pairs taken for informative that may be so by chance
 LARGEST_CORRELATION = 0.99  # beyond it the weight r / (1 − r²) would let one pair outvote all others
 LARGEST_SEPARATION = 10.0  # standard deviations; no claim of more than 50 nats is made
 KING_SAME_PERSON = 0.354  # 2^(−3/2): halfway, on the log scale, between one person twice and a first-degree relative
+MEAN_DEVIATION_TO_SD = 1.2533  # √(π/2): for the mean absolute deviation, where more than half of the values are equal
 MAD_TO_SD = 1.4826  # 1 / Φ⁻¹(3/4): the MAD of normal values times this is their standard deviation
 
 
@@ -113,8 +115,7 @@ def genotype_concordance(first: Any, second: Any, *, non_reference: bool = False
     n_sites = (~np.isnan(g)).astype(float) @ (~np.isnan(h)).T.astype(float)
     if non_reference:
         n_sites -= (g == 0).astype(float) @ (h == 0).T.astype(float)
-    with np.errstate(invalid="ignore"):
-        concordance = n_same / n_sites  # 0 / 0 is NaN: nothing to compare
+    concordance = n_same / np.where(n_sites, n_sites, np.nan)
     return every_pair(first, second, concordance), every_pair(first, second, n_sites)
 
 
@@ -180,7 +181,7 @@ def king_kinship(first: Any, second: Any = None, *, between_families: bool = Fal
     else:
         numerator = n_both_het - 2 * n_opposite
         offset, denominator = 0.0, n_het_first + n_het_second
-    kinship = offset + np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator > 0)
+    kinship = offset + numerator / np.where(denominator, denominator, np.nan)
     return every_pair(first, second, kinship), every_pair(first, second, called_g @ called_h.T)
 
 
@@ -433,9 +434,7 @@ def cross_layer_similarity(
     a, b = np.nan_to_num(a), np.nan_to_num(b)
     product = (a * weight) @ b.T
     length = np.sqrt(((a**2 * np.abs(weight)) @ seen_b.T) * ((seen_a * np.abs(weight)) @ (b**2).T))
-    with np.errstate(invalid="ignore"):
-        similarity = product / length  # 0 / 0 is NaN: no informative pair was measured in both
-    return every_pair(first, second, similarity)
+    return every_pair(first, second, product / np.where(length, length, np.nan))
 
 
 # ---------------------------------------------------------------- who belongs to whom
@@ -451,8 +450,9 @@ def match_evidence(similarity: Any) -> Any:
 
         evidence = d² (t − 1/2)
 
-    so that an entry halfway says nothing. Among n strangers the most similar one lies about √(2 ln n) standard
-    deviations out by chance alone. If d is no larger, the table cannot tell people apart and all evidence is NaN.
+    so that an entry halfway says nothing. Among N entries of strangers the largest lies about √(2 ln N) standard
+    deviations out by chance alone, and an assignment picks such entries. If d is no larger, with N the size of the
+    table, the table cannot tell people apart and all evidence is NaN.
 
     Parameters
     ----------
@@ -480,8 +480,11 @@ def match_evidence(similarity: Any) -> Any:
         if len(matches) and len(strangers):
             middle = np.median(strangers)
             distance = np.median(matches) - middle
-            spread = MAD_TO_SD * np.median(np.abs(strangers - middle))
-            enough = np.sqrt(2 * np.log(max(values.shape)))
+            deviation = np.abs(strangers - middle)
+            spread = MAD_TO_SD * np.median(deviation)
+            if spread < 1e-9 * distance:  # more than half of the strangers are equal
+                spread = MEAN_DEVIATION_TO_SD * np.mean(deviation)
+            enough = np.sqrt(2 * np.log(values.size))
             if distance > enough * spread:
                 d = min(distance / spread, LARGEST_SEPARATION) if spread > 0 else LARGEST_SEPARATION
                 evidence = d**2 * ((values - middle) / distance - 0.5)
@@ -573,11 +576,9 @@ def assign_samples(similarity: Any, *, prior_correct: float = 0.95, min_margin: 
     margin = np.full(len(samples), np.nan)
     margin[rows] = score[rows, columns] - rivals[rows].max(axis=1)
     margin[np.isnan(evidence).all(axis=1)] = np.nan
-    is_told = np.zeros(len(samples), dtype=bool)
-    is_told[rows] = (evidence[rows, columns] > 0) & (margin[rows] > min_margin)  # NaN is never more than 0
+    is_told = (evidence[rows, columns] > 0) & (margin[rows] > min_margin)  # NaN is never more than 0
 
-    person = dict(zip(samples[rows], people[columns], strict=True))
-    told = {sample: person[sample] for sample in samples[is_told]}
+    told = {samples[row]: people[column] for row, column in np.column_stack([rows, columns])[is_told]}
     steps = cycle_lengths(told)
     return pd.DataFrame(
         {
@@ -588,8 +589,7 @@ def assign_samples(similarity: Any, *, prior_correct: float = 0.95, min_margin: 
             ],
             "margin": margin,
             "cycle": [steps.get(sample, 0) for sample in samples],
-        },
-        index=samples,
+        }
     )
 
 
@@ -756,7 +756,7 @@ def sex_verdicts(
     log_expression: pd.DataFrame, rna_verdicts: pd.DataFrame, recorded: pd.Series, sex_genes: Mapping[str, Any]
 ) -> list[tuple[str, Any, str, Any, float]]:
     """Compare the recorded sex of every patient with that of the transcripts which truly are this patient's."""
-    inferred = infer_sex(log_expression, **sex_genes)
+    inferred = infer_sex(log_expression, **{"margin": CLEAR_SEX, **sex_genes})
     known = rna_verdicts[rna_verdicts["verdict"].isin(["as_labelled", "swapped"])]
     sample_of = dict(zip(known["belongs_to"], known["sample"], strict=True))
     rows: list[tuple[str, Any, str, Any, float]] = []
@@ -793,6 +793,7 @@ def identity_report(
     pairs : dict (layer, layer) → DataFrame with columns first, second
         Columns of the two layers that belong together, as in `cross_layer_similarity`.
     sex_genes : dict with "x_inactivation" and "y_linked" → labels of columns of layer "rna", as in `infer_sex`
+        A "margin" may be given too; 3 log2 units is what the report asks for.
     batch : dict layer → Series of batch names, optional
 
     Returns

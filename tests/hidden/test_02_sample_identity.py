@@ -179,6 +179,7 @@ def within_layer(rng, n=9):
 
 def same_pairs(found, expected):
     assert list(found.columns) == ["first", "second", "similarity"]
+    assert list(found.index) == list(range(len(expected)))
     assert [*zip(found["first"], found["second"], strict=True)] == [
         *zip(expected["first"], expected["second"], strict=True)
     ]
@@ -192,6 +193,15 @@ def test_all_pairs_most_similar_first(find_duplicates, draw):
     每一对超过阈值的样本只列一次，最相似的在前；一个样本可以出现在多对中。"""
     similarity = draw.within_layer()
     same_pairs(find_duplicates(similarity, threshold=0.8), reference.find_duplicates(similarity, threshold=0.8))
+
+
+@points(1)
+def test_equals_in_the_order_of_the_table(find_duplicates, draw):
+    """Pairs that are equally similar stand in the order of the table: by the first sample, then by the second.
+
+    相似度相同的样本对按表中的次序排列：先按第一个样本，再按第二个样本。"""
+    similarity = draw.within_layer(12).round(1)
+    same_pairs(find_duplicates(similarity, threshold=0.6), reference.find_duplicates(similarity, threshold=0.6))
 
 
 @points(1)
@@ -217,15 +227,18 @@ def test_what_cannot_be_compared_is_no_duplicate(find_duplicates, draw):
 
 @points(1)
 def test_refuses_what_is_not_within_a_layer(find_duplicates, draw):
-    """A table that compares different samples, or that is not symmetric, is refused with a ValueError.
+    """A table of different samples, one that is not symmetric, and a threshold that is no number are refused.
 
-    行列样本不同的表，或不对称的表，应以 ValueError 拒绝。"""
+    行列样本不同的表、不对称的表、不是数的阈值，都应以 ValueError 拒绝。"""
     similarity = draw.within_layer(6)
     lopsided = similarity.copy()
     lopsided.iloc[0, 3] += 0.2
-    for bad in (similarity.iloc[:4], similarity.iloc[:, ::-1], lopsided):
+    other_people = similarity.set_axis([f"Q{i}" for i in range(6)], axis=1)
+    for bad in (similarity.iloc[:4], other_people, lopsided):
         with pytest.raises(ValueError, match=r"."):
             find_duplicates(bad, threshold=0.8)
+    with pytest.raises(ValueError, match=r"."):
+        find_duplicates(similarity, threshold=np.nan)
 
 
 # ---------------------------------------------------------------- infer_sex
@@ -267,7 +280,7 @@ def test_margin_itself_is_enough(infer_sex, draw):
 
     差值恰好等于边际阈值时可以判定；但差值为零时，永远不能判定性别。"""
     margin, base = (float(number) for number in draw.rng.integers(1, 8, 2))
-    x = np.array([[base + margin, base], [base, base + margin], [base, base], [base + margin, base + 0.25]])
+    x = np.array([[base + margin, base], [base, base + margin], [base, base], [base + 0.5, base]])
     for threshold in (margin, 0.0):
         genes = {"x_inactivation": [0], "y_linked": [1], "margin": threshold}
         same_sexes(infer_sex(x, **genes), reference.infer_sex(x, **genes))
@@ -468,14 +481,18 @@ def test_without_evidence_no_verdict(assign_samples, draw):
     """A sample that resembles nobody, one that lies exactly halfway, and one not comparable: all three cannot be told.
 
     与谁都不像的样本、恰在正中间的样本、无法比较的样本：三者都不能判定。"""
-    n = 8
+    n = 12
     people = [f"P{i}" for i in range(n)]
     similarity = pd.DataFrame(np.eye(n), index=people, columns=people)
-    nobody, halfway, unknown = draw.rng.permutation(n)[:3]
+    nobody, halfway, barely, unknown, partly = draw.rng.permutation(n)[:5]
     similarity.iloc[nobody, nobody] = 0.1
     similarity.iloc[halfway, halfway] = 0.5
+    similarity.iloc[barely, barely] = 0.505
     similarity.iloc[unknown] = np.nan
-    same_assignment(assign_samples(similarity), reference.assign_samples(similarity))
+    similarity.iloc[partly, nobody] = np.nan
+    expected = reference.assign_samples(similarity)
+    same_assignment(assign_samples(similarity), expected)
+    assert assign_samples(similarity)["assigned"].dtype == object
 
 
 @points(1)
@@ -500,7 +517,7 @@ def test_tables_that_are_not_square(assign_samples, draw):
     任何一侧都可以缺人，列的顺序也可以与行不同。"""
     similarity = draw.mixed_up(24, separation=9.0)
     mixed = similarity.iloc[:, draw.rng.permutation(24)]
-    for part in (mixed, mixed.iloc[:16], mixed.iloc[:, :16]):
+    for part in (mixed, mixed.iloc[:16], mixed.iloc[:, :16], mixed.iloc[:, :1]):
         same_assignment(assign_samples(part), reference.assign_samples(part))
 
 

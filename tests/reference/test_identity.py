@@ -388,6 +388,15 @@ def test_noise_tells_nobody() -> None:
     assert (assign_samples(np.full((5, 5), np.nan))["verdict"] == "cannot_tell").all()
 
 
+def test_a_single_pair_of_features_names_nobody() -> None:
+    """One pair gives similarities of 1 and −1 only; many agree, and the MAD of so many equal values is 0."""
+    rng = np.random.default_rng(59)
+    gene, protein, pairs = two_layers(rng, 51, 1, 0, noise=0.5)
+    similarity = cross_layer_similarity(gene, protein, pairs)
+    assert_allclose(similarity.abs(), 1)
+    assert match_evidence(similarity).isna().all(axis=None)
+
+
 def test_evidence_is_the_log_likelihood_ratio_of_two_normal_distributions() -> None:
     rng = np.random.default_rng(31)
     values = noisy_similarity(rng, np.arange(200), 6.0).to_numpy()
