@@ -21,7 +21,7 @@ from course.grading.store import write_atomically
 TARGET = paths.ROOT / "course" / "figures" / "report.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTH, HEIGHT = 1800, 1440  # pixels
-COLOURS = 96
+COLOURS = 255
 LAYOUT = """<style>
 main { max-width: none; columns: 2; column-gap: 2.2rem; padding-bottom: 0; }
 [data-part=human], [data-part=students], footer { display: none; }
