@@ -19,7 +19,6 @@ import sys
 USUAL = (
     *("ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot"),
     *("pandas", "pytest", "scipy.stats", "scipy.sparse.linalg", "scipy.optimize", "sklearn.covariance"),
-    *("course.checking.agent", "reference_impl.cohort"),
 )
 
 

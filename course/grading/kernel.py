@@ -14,6 +14,7 @@ kernel and returns the bytes of its answer, which are not trusted.
 
 from __future__ import annotations
 
+import atexit
 import compileall
 import contextlib
 import functools
@@ -133,6 +134,57 @@ def _has_bytecode(module: str) -> bool:
     return True  # not installed: nothing to compile
 
 
+def _boot(
+    script: Path, path: list[str], bytecode: Path | None, *, limits: Mapping[str, int], compile_only: bool = False
+) -> list[str]:
+    settings = {
+        "limits": dict(limits),
+        "path": path,
+        "bytecode": str(bytecode) if bytecode else None,
+        "compile": compile_only,
+    }
+    return [sys.executable, "-I", "-S", str(script), json.dumps(settings)]
+
+
+_bytecode: list[Path | None] = []
+
+
+def bytecode_folder() -> Path | None:
+    """Where kernels find the bytecode of libraries, which saves them seconds; None where that is the usual place.
+
+    The first call in a process compiles what is not compiled: at the usual place, or, where Python was told to write
+    none there, in a folder that goes when this process ends.
+
+    Raises
+    ------
+    KernelStartError : a kernel's libraries can't be imported
+    """
+    if not _bytecode:
+        _bytecode.append(_compile_libraries())
+    return _bytecode[0]
+
+
+def use_bytecode(folder: Path | None) -> None:
+    """Use what another process compiled."""
+    _bytecode[:] = [folder]
+
+
+def _compile_libraries() -> Path | None:
+    if all(_has_bytecode(name) for name in ("ipykernel/kernelapp.py", "matplotlib/pyplot.py", "scipy/stats/_qmc.py")):
+        return None
+    place = _short_temporary_folder()
+    folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place)) if sys.dont_write_bytecode else None
+    if folder is not None:
+        atexit.register(_remove, folder)
+    script = Path(__file__).with_name("boot.py")
+    command = _boot(script, list(_library_paths()), folder, limits={}, compile_only=True)
+    run = subprocess.run(command, cwd=place, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    if run.returncode != 0:
+        last = run.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise KernelStartError(f"the libraries of a kernel can't be imported: {' '.join(last)}")
+    return folder
+
+
 def stage(folder: Path) -> None:
     """Copy what a notebook may import of ours, compiled once."""
     for name in _STAGED:
@@ -145,7 +197,11 @@ def stage(folder: Path) -> None:
     ignore = shutil.ignore_patterns(*_NOT_STAGED)
     shutil.copytree(ROOT / "course" / "checking", folder / "course" / "checking", ignore=ignore)
     shutil.copyfile(Path(__file__).with_name("boot.py"), folder / "boot.py")
-    compileall.compile_dir(folder, quiet=2, force=True)
+    before, sys.pycache_prefix = sys.pycache_prefix, str(bytecode_folder() or "") or None
+    try:
+        compileall.compile_dir(folder, quiet=2, force=True)
+    finally:
+        sys.pycache_prefix = before
 
 
 _running: set[Kernel] = set()
@@ -169,37 +225,12 @@ class Workshop:
         _sweep(Path(place))
         self.folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place))
         self.library = self.folder / "lib"
-        self.bytecode: Path | None = None
         _workshops.add(self)
         stage(self.library)
-        self.bytecode = self._compiled()
 
-    def command(self, limits: Mapping[str, int], *, compile_only: bool = False) -> list[str]:
+    def command(self, limits: Mapping[str, int]) -> list[str]:
         """The command line that starts a kernel, but for its connection file."""
-        settings = {
-            "limits": dict(limits),
-            "path": [str(self.library), *_library_paths()],
-            "bytecode": str(self.bytecode) if self.bytecode else None,
-            "compile": compile_only,
-        }
-        return [sys.executable, "-I", "-S", str(self.library / "boot.py"), json.dumps(settings)]
-
-    def _compiled(self) -> Path | None:
-        """See that libraries are compiled, which saves seconds at every start; returns the folder for it, if any.
-
-        It is kept where Python keeps it; where Python was told to keep none, in a folder that goes with this workshop.
-        """
-        if all(
-            _has_bytecode(name) for name in ("ipykernel/kernelapp.py", "matplotlib/pyplot.py", "scipy/stats/_qmc.py")
-        ):
-            return None
-        self.bytecode = self.folder / "bytecode" if sys.dont_write_bytecode else None
-        command = self.command({}, compile_only=True)
-        run = subprocess.run(command, cwd=self.folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
-        if run.returncode != 0:
-            last = run.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise KernelStartError(f"the libraries of a kernel can't be imported: {' '.join(last)}")
-        return self.bytecode
+        return _boot(self.library / "boot.py", [str(self.library), *_library_paths()], bytecode_folder(), limits=limits)
 
     def close(self) -> None:
         """Remove the folder."""

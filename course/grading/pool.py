@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 from course.errors import CourseError
 from course.grading import verdict as verdicts
 from course.grading.examine import Examiner, Limits, UnitFiles, environment, record_key
-from course.grading.kernel import abandon_all
+from course.grading.kernel import KernelStartError, abandon_all, bytecode_folder, use_bytecode
 from course.grading.store import Store, submission_digest
 
 _ATTEMPTS = 2
@@ -173,10 +173,10 @@ def _given_up(job: Job, reason: str) -> Done:
 class _Worker:
     """A process, the pipe to it, and what it is at."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytecode: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(other, os.getpid()), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(other, os.getpid(), bytecode), daemon=True)
         with _one_thread():
             self.process.start()
         other.close()
@@ -222,6 +222,16 @@ class _Crew:
         self.size = size
         self.workers: list[_Worker] = []
 
+    @property
+    def bytecode(self) -> Path | None:
+        """Compiled libraries, made once for all workers when the first one starts."""
+        try:
+            return bytecode_folder()
+        except KernelStartError as error:
+            raise CourseError(
+                f"no kernel can be started here: {error}; install the package with its extra teach"
+            ) from None
+
     def has_room(self) -> bool:
         return len(self.busy()) < self.size
 
@@ -231,7 +241,7 @@ class _Crew:
     def give(self, task: _Task) -> None:
         worker = next((worker for worker in self.workers if worker.task is None), None)
         if worker is None:
-            worker = _Worker()
+            worker = _Worker(self.bytecode)
             self.workers.append(worker)
         task.deadline = time.monotonic() + task.job.limits.total_seconds + _GRACE
         worker.task = task
@@ -276,10 +286,11 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(pipe: Connection, parent: int) -> None:
+def _work(pipe: Connection, parent: int, bytecode: Path | None) -> None:
     """A worker process: examine what comes, until nothing comes or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     signal.signal(signal.SIGTERM, _leave)
+    use_bytecode(bytecode)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     examiner = Examiner()
     try:

@@ -89,7 +89,7 @@ def test_total(total, cohort):
     assert total == 6
 '''
 
-_MISTAKES = '''
+_MISTAKES = """
 import numpy as np
 from course.checking import mistake
 
@@ -102,7 +102,7 @@ def adds_two(x):
 @mistake(of="total", en="You left out the last one.", zh="你漏掉了最后一个。")
 def without_the_last(parts):
     return sum(parts[:-1])
-'''
+"""
 
 DOUBLE = """
 def double(x):
@@ -147,7 +147,13 @@ def make_unit(folder: Path) -> UnitFiles:
 
 
 def submission(
-    double: str = DOUBLE, label_of: str = LABEL, total: str = TOTAL, *, given: str = GIVEN, before: str = "", last: str = ""
+    double: str = DOUBLE,
+    label_of: str = LABEL,
+    total: str = TOTAL,
+    *,
+    given: str = GIVEN,
+    before: str = "",
+    last: str = "",
 ) -> NotebookNode:
     """A student's notebook: given code, three answers each followed by its check cell, and more where asked for."""
     cells = [_cell("given", given), _cell("before", before)]
