@@ -65,8 +65,8 @@ def genotype_concordance(first: Any, second: Any, *, non_reference: bool = False
 
         concordance(i, j) = #{sites: g_i = g_j, both called} / #{sites: both called}
 
-    Most sites are 0 in most people, so strangers agree often. Non-reference concordance leaves out, pair by pair, the
-    sites at which both samples are 0.
+    Where variants are rare, most sites are 0 in most people and strangers agree often. Non-reference concordance
+    leaves out, pair by pair, the sites at which both samples are 0.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def genotype_concordance(first: Any, second: Any, *, non_reference: bool = False
 
     References
     ----------
-    Huang et al. 2013, Genome Research 23:1894 (MixupMapper and relatives match samples in this way)
+    Westra et al. 2011, Bioinformatics 27:2104 (genotypes against genotypes expected from expression)
 
     Examples
     --------
@@ -134,7 +134,7 @@ def king_kinship(first: Any, second: Any = None, *, between_families: bool = Fal
     first : (n1, n_sites) DataFrame or array of dosages 0, 1, 2, or NaN where no call was made
     second : (n2, n_sites) DataFrame or array of dosages, same columns; None compares `first` with itself
     between_families : bool
-        False: the formula above (equation 9 of the paper, bounded by −1… and 0.5).
+        False: the formula above (equation 9 of the paper), never above 0.5.
         True: equation 11, 1/2 − (N_het,i + N_het,j + 4 N_opposite − 2 N_het,het) / (4 min(N_het,i, N_het,j)), which is
         lower when the two samples differ in heterozygosity. PLINK 2 prints this one.
 
@@ -272,14 +272,14 @@ def find_duplicates(similarity: Any, *, threshold: float) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row per pair, the most similar first, with columns
+    DataFrame, one row per pair, the most similar first (equals in the order of the table), with columns
         first, second : labels, `first` the one that comes first in `similarity`; a sample is no duplicate of itself
         similarity : float
 
     Raises
     ------
     ValueError
-        A table that is not square, whose rows and columns have different labels, or that is not symmetric.
+        A table whose rows and columns have different labels, one that is not symmetric, a threshold that is no number.
 
     Examples
     --------
