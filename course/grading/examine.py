@@ -486,8 +486,11 @@ class _KernelSession:
         self.plan = plan
         self.limits = plan.limits
         self._workshop = workshop
-        self._notebook = nbformat.from_dict(copy.deepcopy(notebook))
+        self._notebook = nbformat.from_dict(store.printable(notebook))
         self._cells = self._notebook.cells
+        for cell in self._cells:
+            cell.source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
+        self._output_left = _MOST_OUTPUT_CELLS * plan.limits.output_bytes
         self.end = len(self._cells)
         self._next = 0
         self._results: dict[int, CellResult] = {}
@@ -552,7 +555,16 @@ class _KernelSession:
         if result.status in (CellStatus.TIMEOUT, CellStatus.OUTPUT, CellStatus.KERNEL_DIED):
             self._skip.add(position)
             self._slow_cells += 1
+        result.outputs = self._within_budget(result.outputs)
         return result
+
+    def _within_budget(self, outputs: list[Any]) -> list[Any]:
+        """The outputs as any writer can write them, and none once the whole submission has shown too much."""
+        outputs = [nbformat.from_dict(output) for output in store.printable(outputs)]
+        self._output_left -= sum(len(json.dumps(output)) for output in outputs)
+        if self._output_left < 0:
+            return [nbformat.v4.new_output("stream", name="stderr", text="[left out: the notebook shows too much]")]
+        return outputs
 
     def _lose_kernel(self) -> None:
         if self._kernel is not None:
@@ -688,6 +700,7 @@ class _KernelSession:
         return self._notebook
 
 
+_MOST_OUTPUT_CELLS = 4  # as many cells as may use up all of their output
 _STATUSES = ("value", "function", "raised", "missing", "cannot_cross")
 
 

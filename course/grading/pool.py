@@ -31,7 +31,7 @@ from course.errors import CourseError
 from course.grading import verdict as verdicts
 from course.grading.examine import Examiner, Limits, UnitFiles, environment, record_key
 from course.grading.kernel import KernelStartError, abandon_all, bytecode_folder, use_bytecode
-from course.grading.store import Store, submission_digest
+from course.grading.store import Store, printable, submission_digest
 
 _ATTEMPTS = 2
 _GRACE = 120.0  # seconds beyond a submission's own limit before its worker is taken for dead
@@ -167,7 +167,7 @@ def _given_up(job: Job, reason: str) -> Done:
         repairs=job.repairs,
         written=files.written,
     )
-    return Done(job, verdict, job.notebook)
+    return Done(job, verdict, nbformat.from_dict(printable(job.notebook)))
 
 
 class _Worker:

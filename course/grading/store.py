@@ -11,9 +11,11 @@ import contextlib
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,23 @@ def canonical(value: Any) -> bytes:
     b'{"a":["\\\\u00e9"],"b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def printable(value: Any) -> Any:
+    """Plain JSON that any writer can write: no half characters (lone surrogates), no NaN, no infinity.
+
+    >>> printable({"text": "a\\ud800", "number": float("nan"), "list": [1, "多"]})
+    {'text': 'a?', 'number': None, 'list': [1, '多']}
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {printable(key): printable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [printable(item) for item in value]
+    return value
 
 
 def digest(value: Any) -> str:
@@ -126,14 +145,14 @@ class Store:
             record = json.loads(gzip.decompress(self.path(key).read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, EOFError, ValueError, gzip.zlib.error):  # type: ignore[attr-defined]
+        except (OSError, EOFError, ValueError, zlib.error):
             return None
         return record if isinstance(record, dict) and record.get("key") == key else None
 
     def put(self, key: str, record: Mapping[str, Any]) -> Path:
         """Keep a record, all of it or nothing."""
         path = self.path(key)
-        write_atomically(path, gzip.compress(canonical({**record, "key": key}), compresslevel=5, mtime=0))
+        write_atomically(path, gzip.compress(canonical(printable({**record, "key": key})), compresslevel=5, mtime=0))
         return path
 
     def keys(self) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from course.checking.runner import Outcome, Status
-from course.grading.store import write_atomically
+from course.grading.store import printable, write_atomically
 
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 NOT_ISOLATED = "not isolated"
@@ -47,7 +47,7 @@ def build(
     ------
     VerdictError : the parts do not make a verdict in the agreed form
     """
-    verdict = {
+    verdict: Verdict = {
         "schema": 1,
         "status": "graded",
         "reason": None,
@@ -66,6 +66,7 @@ def build(
         "exercises": [dict(exercise) for exercise in exercises],
         "written": dict(written) if written else None,
     }
+    verdict = printable(verdict)
     validate(verdict)
     return verdict
 

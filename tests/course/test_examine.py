@@ -362,3 +362,15 @@ def test_what_a_call_changed_is_changed_here() -> None:
     other.random(10)
     restore(rng, other)
     assert rng.random() == np.random.default_rng(1).random(11)[10]
+
+
+def test_half_characters_and_nan_in_a_submission_harm_nobody(
+    examiner: Examiner, unit: UnitFiles, tmp_path: Path
+) -> None:
+    odd = submission(last="from IPython.display import display\ndisplay({'application/json': float('nan')}, raw=True)")
+    odd.cells[1].source = "raise ValueError('\ud800' + chr(0xD800))"
+    odd.metadata["odd"] = float("nan")
+    examination = examiner.examine(odd, unit=unit, limits=QUICK)
+    assert points_of(examination.verdict) == FULL
+    verdicts.write(examination.verdict, tmp_path / "verdict.json")
+    nbformat.write(examination.executed, str(tmp_path / "executed.ipynb"))
