@@ -18,7 +18,7 @@ import sys
 import time
 import tomllib
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -320,15 +320,21 @@ class Examination:
         subject = self.answers(exercise, self.material.subjects[exercise].starter)
         return _statuses(self.runner.run(subject, self.material.context(PUBLIC_KEY), self.tests(exercise)))
 
-    def run_mutant(self, exercise: str, number: int, limits: Mapping[str, float]) -> Statuses:
-        """How each hidden test ends for a mutant; after the first that hangs no other is run."""
+    def run_mutant(self, exercise: str, number: int, limits: Mapping[str, float], proven: Container[str]) -> Statuses:
+        """How hidden tests end for a mutant.
+
+        Tests that have caught nothing yet run in any case, to give them their chance; the others (`proven`, as it is
+        when the child starts) only until one of them catches it.
+        """
         context, statuses = self.material.context(PUBLIC_KEY), Statuses()
-        tests = self.tests(exercise, visible=False)
+        tests = sorted(self.tests(exercise, visible=False), key=lambda test: test.id in proven)
         try:
             answer = self.material.subjects[exercise].mutants[number][1]()
         except Exception:
             return {test.id: Status.ERROR for test in tests}
         for test in tests:
+            if test.id in proven and any(status is not Status.PASSED for status in statuses.values()):
+                break
             with _processor_limit(limits[test.id]):
                 outcome = self.runner.run(self.answers(exercise, answer), context, [test])[0]
             statuses[test.id] = outcome.status
@@ -537,14 +543,16 @@ def _audit_others(
         mistakes[name, which] = done.result
     caught_by = {key: _hidden_failures(results[0][0]) for key, results in mistakes.items()}
     kills: dict[str, set[str]] = {name: set() for name in found}
+    for (name, _), killers in caught_by.items():
+        kills[name].update(killers)
     dead: dict[str, set[int]] = {name: set() for name in found}
-    jobs = [*_mistake_jobs(examination, keys[1:], caught_by), *_mutant_jobs(examination, limits)]
+    jobs = [*_mistake_jobs(examination, keys[1:], caught_by), *_mutant_jobs(examination, limits, kills)]
     for done in _run(jobs, "mistakes and mutants", progress, tolerate="mutant"):
         name, kind, which = done.job.name.split("\n")
         if kind == "mistake":
             mistakes[name, which].extend(done.result)
         else:
-            killers = [] if done.trouble else _hidden_failures(done.result)
+            killers = [] if done.trouble else _hidden_failures(done.result)  # a child that died: caught, but by no test
             kills[name].update(killers)
             if done.trouble or killers:
                 dead[name].add(int(which))
@@ -569,10 +577,10 @@ def _mistake_jobs(
                 yield Job(f"{name}\nmistake\n{mistake.name}", do, WALL)
 
 
-def _mutant_jobs(examination: Examination, limits: Mapping[str, float]) -> Iterator[Job]:
+def _mutant_jobs(examination: Examination, limits: Mapping[str, float], kills: Mapping[str, set[str]]) -> Iterator[Job]:
     for name, subjects in examination.material.subjects.items():
         for number in range(len(subjects.mutants)):
-            do = functools.partial(examination.run_mutant, name, number, limits)
+            do = functools.partial(examination.run_mutant, name, number, limits, kills[name])
             yield Job(f"{name}\nmutant\n{number}", do, WALL)
 
 
