@@ -501,6 +501,7 @@ def recorded_units() -> list[str]:
     return [unit for unit in paths.unit_names() if audit_record.read_record(unit) is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit_name", recorded_units())
 def test_named_mistakes_come_back_through_the_tests(unit_name: str) -> None:
     """A quick part of the audit of the real units, on a key of its own: every mistake is named by what it does."""
