@@ -215,6 +215,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _without_settings() -> Iterator[None]:
+    """Hide what a person has told pytest to do in their own projects."""
+    hidden = {name: os.environ.pop(name) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
 class _Module(pytest.Module):
     """A test file, read afresh each time and under a name that no other file has."""
 
@@ -378,7 +388,8 @@ def with_tests(
     plugin = _Plugin.with_fixtures_for(exercises)(exercises, {path.resolve() for path in hidden}, body)
     root = os.path.commonpath([path.resolve().parent for path in files])
     arguments = [*_PYTEST_OPTIONS, f"--rootdir={root}", *(str(path.resolve()) for path in files)]
-    code = pytest.main(arguments, plugins=[plugin])
+    with _without_settings():
+        code = pytest.main(arguments, plugins=[plugin])
     if plugin.raised is not None:
         raise plugin.raised
     if not plugin.ran:

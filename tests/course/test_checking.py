@@ -210,6 +210,13 @@ class TestCheck:
         run("def centred(x): return x\ncheck('centred')", capsys)
         assert run(RIGHT + "check('centred')", capsys) == first
 
+    def test_a_persons_own_settings_of_pytest_do_not_matter(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option -k nothing")
+        monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+        assert run(RIGHT + "check('centred')", capsys).count("✓") == 3
+
     def test_returns_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "None" not in run(RIGHT + "assert check('centred') is None", capsys)
 
