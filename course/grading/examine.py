@@ -544,7 +544,8 @@ class _KernelSession:
         if left <= 0:
             self._skip.add(position)
             return CellResult(CellStatus.SKIPPED, 0.0, "the time of the whole submission was used up")
-        slow = self._slow_cells >= self.limits.cell_patience
+        hangs = any(count >= self.limits.patience for count in self._timeouts.values())
+        slow = hangs or self._slow_cells >= self.limits.cell_patience
         seconds = min(self.limits.impatient_cell_seconds if slow else self.limits.cell_seconds, left)
         started = time.monotonic()
         try:

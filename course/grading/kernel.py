@@ -58,14 +58,15 @@ class Limits:
     """What a submission may use. Seconds are wall time.
 
     `call_seconds` holds for each call of a student's function; after `patience` calls of one function were too slow,
-    its next ones get `impatient_seconds`, so that an endless loop costs its tests and not the evening. Cells likewise.
+    its next ones get `impatient_seconds`, so that an endless loop costs its tests and not the evening. Cells likewise,
+    also once a function has used up that patience: later cells call it.
     """
 
     call_seconds: float = 10.0
     impatient_seconds: float = 2.0
     patience: int = 3
     cell_seconds: float = 30.0
-    impatient_cell_seconds: float = 5.0
+    impatient_cell_seconds: float = 8.0
     cell_patience: int = 1
     start_seconds: float = 60.0
     output_bytes: int = 4 * 2**20
