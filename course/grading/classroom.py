@@ -320,21 +320,24 @@ def create(
     """
     place = check_place(Path(folder))
     students = read_roster(roster) if roster is not None else {}
-    with folder_at_once(place, 0o700) as aside:
-        progress("settings, key and roster")
-        _write_settings(aside, name or place.name, language, database)
-        write_key(aside, key or secrets.token_bytes(32))
-        write_roster(aside / ROSTER, students)
-        for part in ("submitted", "release"):
-            (aside / part).mkdir()
-        progress("the class's own cohort, drawn from its key")
-        draw_cohort(read_key(aside), aside / "data")
-        progress("gradebook")
-        classroom = Classroom.open(aside)
-        from course.grading.gradebook import open_gradebook
+    try:
+        with folder_at_once(place, 0o700) as aside:
+            progress("settings, key and roster")
+            _write_settings(aside, name or place.name, language, database)
+            write_key(aside, key or secrets.token_bytes(32))
+            write_roster(aside / ROSTER, students)
+            for part in ("submitted", "release"):
+                (aside / part).mkdir()
+            progress("the class's own cohort, drawn from its key")
+            draw_cohort(read_key(aside), aside / "data")
+            progress("gradebook")
+            classroom = Classroom.open(aside)
+            from course.grading.gradebook import open_gradebook
 
-        with open_gradebook(classroom) as gradebook:
-            gradebook.enter_roster(students.values())
+            with open_gradebook(classroom) as gradebook:
+                gradebook.enter_roster(students.values())
+    except OSError as error:
+        raise CourseError(f"{place} can't be made: {error}; choose a folder that you may write to") from error
     return Classroom.open(place)
 
 

@@ -11,6 +11,7 @@ import ast
 import io
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,8 +74,11 @@ def _release_one(classroom: Classroom, unit: str, language: str, *, into_gradebo
     target = classroom.release(language) / unit
 
     def fill(aside: Path) -> None:
+        # A copy inside the class: nbgrader reads the path of its source as a pattern, and a clone may lie anywhere.
+        shutil.copytree(paths.solution_folder(unit, language), aside / "source" / unit)
         config = Config()
         nbgrader_config.apply(config, classroom, language)
+        config.CourseDirectory.source_directory = f"release/{language}/{aside.name}/source"
         config.CourseDirectory.release_directory = f"release/{language}/{aside.name}"
         config.CourseDirectory.assignment_id = unit
         config.GenerateAssignment.no_database = not into_gradebook
@@ -86,6 +90,7 @@ def _release_one(classroom: Classroom, unit: str, language: str, *, into_gradebo
                 GenerateAssignment(coursedir=coursedir, config=config, log=said.logger).start()
         except (NbGraderException, SystemExit, RuntimeError) as error:
             raise CourseError(f"unit {unit} ({language}): nbgrader can't release it: {said.text() or error}") from error
+        shutil.rmtree(aside / "source")
         for made in (aside / unit).iterdir():
             os.rename(made, aside / made.name)
         (aside / unit).rmdir()

@@ -113,6 +113,20 @@ def test_class_inside_the_repository_is_refused() -> None:
     assert not (paths.ROOT / "my-class").exists()
 
 
+@pytest.mark.usefixtures("quick_draw")
+def test_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match="can't be made"):
+        classrooms.create(tmp_path / "file" / "omics")
+
+
+@pytest.mark.usefixtures("quick_draw")
+def test_class_may_lie_where_its_path_looks_like_a_pattern(tmp_path: Path) -> None:
+    classroom = classrooms.create(tmp_path / "c++ (2027)" / "omics.*")
+    release.release(classroom, units()[:1], ["en"])
+    assert (classroom.release("en") / units()[0] / f"{units()[0]}.ipynb").is_file()
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
     def fail(_key: bytes, data: Path) -> None:
