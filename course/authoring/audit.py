@@ -28,7 +28,7 @@ from course.authoring.forked import Done, Job, run_forked
 from course.authoring.mutants import Mutant, mutants_of
 from course.checking.draw import PUBLIC_KEY
 from course.checking.marks import Mistake
-from course.checking.recognise import Answers, Recorder, answers_alike, load_mistakes, mistaken_value
+from course.checking.recognise import Answers, Call, Recorder, answers_alike, load_mistakes, mistaken_value
 from course.checking.runner import Context, Halt, Outcome, Runner, Status, Test, TestFileError, with_tests
 from course.checking.solution import ReferenceSubject, solution_cells, value_namespaces
 from course.errors import CourseError
@@ -309,7 +309,9 @@ class Examination:
                 has_failed = any(status is not Status.PASSED for status in statuses.values())
                 if number == len(tests) or (first and has_failed):
                     calls = recorder.calls(exercise)
-                    alike = [other.name for other in subjects.mistakes if calls and answers_alike(other, calls)]
+                    alike = [
+                        other.name for other in subjects.mistakes if calls and _alike(other, mistake, calls, first)
+                    ]
                     if first and alike == [mistake.name]:
                         break
             found.append((statuses, alike))
@@ -363,6 +365,11 @@ class Examination:
             sys.settrace(None)
         lines = {line for code in own for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
         return len(lines), sorted(lines - {line for _, line in ran})
+
+
+def _alike(other: Mistake, mistake: Mistake, calls: Sequence[Call], first: Sequence[str]) -> bool:
+    """Whether another mistake answers alike; that one does as itself is shown once, on the first key, by replaying."""
+    return bool(first and other is mistake) or answers_alike(other, calls)
 
 
 def _is_value(subjects: Subjects) -> bool:
