@@ -10,7 +10,9 @@ release/<lang>/      what students get
 submitted/           what they hand in: submitted/{student}/{unit}/*.ipynb
 verdicts/            what the examination found, one JSON per student and unit
 autograded/          the notebooks with their points, for formgrader
-feedback/            what students read; report/ what the instructor reads
+feedback/            what students read
+report.html          what the instructor reads; grades.csv, the grades for the records
+store/               every examination, by content
 """
 
 from __future__ import annotations

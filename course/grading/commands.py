@@ -163,7 +163,7 @@ def demo(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]", help="Where; by default a new folder ./course-demo-class beside the repository."
+            metavar="[DIR]", help="Where; by default a folder multiomics-demo-class beside the repository."
         ),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
