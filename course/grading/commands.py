@@ -162,9 +162,7 @@ def formgrade(
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]", help="Where; by default a folder multiomics-demo-class beside the repository."
-        ),
+        typer.Argument(metavar="[DIR]", help="Where; by default a folder multiomics-demo-class beside the repository."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
 ) -> None:
