@@ -245,9 +245,10 @@ def test_impossible_subsets_are_refused(concentration_step, draw):
     ]:
         with pytest.raises(ValueError, match=r"."):
             concentration_step(x, start, n_keep)
-    x[:5, 1] = 2 * x[:5, 0]
-    with pytest.raises(ValueError, match=r"."):
-        concentration_step(x, np.arange(5), 11)
+    for slope in (0.1, 0.3, 0.7):  # rounding leaves a determinant that is tiny but not 0
+        x[:5, 1] = slope * x[:5, 0]
+        with pytest.raises(ValueError, match=r"."):
+            concentration_step(x, np.arange(5), 11)
 
 
 # ---------------------------------------------------------------- robust_distances
@@ -294,10 +295,10 @@ def test_support_fraction_is_obeyed(robust_distances, draw):
     """With a larger support_fraction more samples are trusted, and the correction factors follow.
 
     support_fraction 越大，被信任的样本越多，校正因子也随之改变。"""
-    x = draw.correlated_metrics(40, 1, 8)
-    for fraction in (0.8, 1.0):
-        result = robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=20)
-        right = reference.robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=20)
+    x = draw.correlated_metrics(40, 1, 4)
+    for fraction in (0.6, 1.0):
+        result = robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=100)
+        right = reference.robust_distances(x, rng=np.random.default_rng(3), support_fraction=fraction, n_starts=100)
         assert len(result.subset) == len(right.subset)
         assert_allclose(result.distances, right.distances, rtol=ROUNDING)
 
@@ -401,7 +402,7 @@ def test_most_samples_in_the_plane(pca_outliers, draw):
 
     若多数样本恰好落在一个平面内，它们的正交距离为 0，平面之外的样本即为离群样本。"""
     x = draw.rng.normal(size=(30, 2)) @ draw.rng.normal(size=(2, 8))
-    x[:3] += draw.rng.normal(size=(3, 8))
+    x[:3] += 30 * draw.rng.normal(size=(3, 8))
     found = pca_outliers(as_table(x), n_components=2, rng=np.random.default_rng(6))
     assert found.index[0] == "P001"
     assert (np.asarray(found["orthogonal_distance"]) > 1e-6).tolist() == [True] * 3 + [False] * 27
