@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -11,6 +12,12 @@ from course.checking.draw import PUBLIC_KEY, Draw
 from course.checking.runner import generators
 from course.checking.solution import ReferenceSubject
 from course.paths import TRUTH, unit_names
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with Ctrl-C ignored, and they pass that on; tests of Ctrl-C need it heard."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 _SUBJECTS = {unit: ReferenceSubject.of_unit(unit) for unit in unit_names()}
 
