@@ -118,9 +118,11 @@ def notebook(material: Material, language: str) -> dict[str, Any]:
 def _cells(material: Material, language: str) -> Iterator[Cell]:
     shelf = source.Shelf(tuple(exercise.name for exercise in material.unit.exercises))
     name_cell = _Names()
-    for block in material.lesson.blocks:
+    for number, block in enumerate(material.lesson.blocks):
         if isinstance(block, Prose):
-            yield _markdown(name_cell("text"), block.text[language])
+            text = block.text[language]
+            text = text if number else _below_heading(text, opening_text(material.unit, language))
+            yield _markdown(name_cell("text"), text)
         elif isinstance(block, Given):
             shelf.see(block.code)
             yield _code(name_cell("code"), block.code, FOLDED if block.hidden else {})
@@ -185,6 +187,28 @@ def _written_cells(unit: Unit, block: WrittenBlock, language: str) -> Iterator[C
     grade_id = f"written_{block.name}"
     metadata = _nbgrader(grade_id, grade=True, solution=True, points=unit.written.points)
     yield _markdown(grade_id, block.scheme[language], {"nbgrader": metadata})
+
+
+def opening_text(unit: Unit, language: str) -> str:
+    """What stands below a lesson's title: what it is about, its goals, its time and what it needs."""
+    goals = [goal[language] for goal in unit.goals]
+    for_exercises = sum(exercise.minutes for exercise in unit.exercises)
+    titles = [(name[:2], read_unit(name).title[language]) for name in unit.needs]
+    if language == "en":
+        ends = [*[";"] * (len(goals) - 1), "."]
+        goal_line = "**Goals.** At the end you can"
+        time = f"**Time.** About {unit.minutes} minutes, {for_exercises} of them for the exercises."
+        units = ", ".join(f"unit {number} ({title})" for number, title in titles)
+        needs = f"**Needs.** {units[:1].upper()}{units[1:]}." if units else "**Needs.** No other unit."
+        needs = f"{needs} You should know {unit.background['en']}."
+    else:
+        ends = [*["；"] * (len(goals) - 1), "。"]
+        goal_line = "**目标。** 学完本单元，你能够"
+        time = f"**时间。** 约 {unit.minutes} 分钟，其中练习 {for_exercises} 分钟。"
+        units = "、".join(f"第 {number} 单元《{title}》" for number, title in titles)
+        needs = f"**前置。** {f'需先学{units}' if units else '不需要其他单元'}；需要知道{unit.background['zh']}。"
+    listed = "\n".join(f"- {goal}{end}" for goal, end in zip(goals, ends, strict=True))
+    return "\n\n".join([unit.summary[language], goal_line, listed, time, needs])
 
 
 def task_text(unit: Unit, exercise: Exercise, task: str, language: str) -> str:

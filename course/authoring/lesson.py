@@ -112,7 +112,7 @@ def read_lesson(path: Path, unit: Unit) -> Lesson:
         raise CourseError(f"{shown(path)}: not readable as UTF-8: {error}") from None
     lesson = Lesson(path, tuple(_Reader(path, read_cells(path, text), unit).blocks()))
     _hold_against_unit(lesson, unit)
-    _check_opening(lesson)
+    _check_opening(lesson, unit)
     _check_names(lesson)
     return lesson
 
@@ -449,12 +449,17 @@ def _hold_against_unit(lesson: Lesson, unit: Unit) -> None:
         raise LessonError(lesson.path, 1, problem)
 
 
-def _check_opening(lesson: Lesson) -> None:
+def _check_opening(lesson: Lesson, unit: Unit) -> None:
     """A lesson opens with its title, and its first code brings what every later cell uses."""
     first = lesson.blocks[0] if lesson.blocks else None
     if not isinstance(first, Prose) or not all(text.startswith("# ") for text in first.text.values()):
         line = first.line if first else 1
         raise LessonError(lesson.path, line, "a lesson opens with its title (`# …`) in English and in Chinese")
+    for language, text in first.text.items():
+        title = text.partition("\n")[0].removeprefix("# ").strip()
+        if title != unit.title[language]:
+            said = f"the title {title!r} is not that of unit.toml, {unit.title[language]!r}"
+            raise LessonError(lesson.path, first.line, said)
     code = next((block for block in lesson.blocks if isinstance(block, (Given, ExerciseBlock))), None)
     missing = set(HELPERS) - (bound_names(code.code) if isinstance(code, Given) else set())
     if missing:

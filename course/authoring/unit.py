@@ -67,6 +67,7 @@ class Unit:
     goals: tuple[Text, ...]
     minutes: int
     needs: tuple[str, ...]
+    background: Text
     data: tuple[str, ...]
     exercises: tuple[Exercise, ...]
     written: Written
@@ -106,6 +107,7 @@ def read_unit(name: str) -> Unit:
         goals=tuple(table.as_text() for table in top.tables("goals")),
         minutes=top.whole("minutes"),
         needs=_needs(top, name),
+        background=top.text("background"),
         data=top.strings("data", allowed=DATA_SETS),
         exercises=tuple(_exercise(table) for table in top.tables("exercises")),
         written=_written(top.table("written")),
