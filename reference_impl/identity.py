@@ -9,7 +9,7 @@ transcripts show (`infer_sex`), the same tube twice (`find_duplicates`), layers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from reference_impl.validation import (
 )
 
 CLEAR_SEX = 3.0  # log2 units between the scores before a record is called wrong; a failed library is off by one or two
+EQUAL_GAIN = 1e-6  # relative; sums of the same evidence in another order differ by rounding, some 1e-15
 FALSE_DISCOVERY_RATE = 0.05  # share of the pairs taken for informative that may be so by chance
 LARGEST_CORRELATION = 0.99  # beyond it the weight r / (1 − r²) would let one pair outvote all others
 LARGEST_SEPARATION = 10.0  # standard deviations; no claim of more than 50 nats is made
@@ -190,7 +191,12 @@ def king_kinship(first: Any, second: Any = None, *, between_families: bool = Fal
 
 def positions_of(genes: Any, columns: pd.Index, name: str) -> np.ndarray:
     """Return the positions of the named genes (one or several) among the columns."""
-    wanted = [genes] if isinstance(genes, str) or np.isscalar(genes) else list(genes)
+    if isinstance(genes, str) or np.isscalar(genes):
+        wanted = [genes]
+    elif isinstance(genes, Iterable):
+        wanted = list(genes)
+    else:
+        raise ValueError(f"{name} must be a column of log_expression or a list of its columns; got {genes!r}")
     missing = [gene for gene in wanted if gene not in columns]
     if missing or not wanted:
         seen = f"{missing[0]!r} is not" if missing else "none given"
@@ -561,6 +567,7 @@ def assign_samples(similarity: Any, *, prior_correct: float = 0.95, min_margin: 
     P3       P3  as_labelled    54.0      1
     P4       P4  as_labelled    54.0      1
     """
+    as_matrix(similarity, "similarity", missing=True)  # before the labels are read: text has none
     require_unique_labels(similarity, "similarity")
     prior_correct = require_between(prior_correct, "prior_correct", 0, 1)
     min_margin = require_number(min_margin, "min_margin", low=0)
@@ -641,58 +648,94 @@ def linked_evidence(
     return links
 
 
-def consensus_evidence(
+def evidence_of_links(
     layer: str, links: Mapping[tuple[str, str], list[pd.DataFrame]], owner: Mapping[str, pd.Series]
-) -> Any:
-    """Average, over all links of a layer, the evidence that its samples belong to each person; None without a link.
+) -> list[pd.DataFrame]:
+    """Return, for each link of a layer, the evidence that its samples belong to each person, with equal labels.
 
     `owner` says for every layer whom each label is believed to name; labels without an owner (copies) take no part.
     """
-    tables = [table for (one, _), found in links.items() if one == layer for table in found]
-    others = [other for (one, other), found in links.items() if one == layer for _ in found]
-    tables += [table.T for (_, other), found in links.items() if other == layer for table in found]
-    others += [one for (one, other), found in links.items() if other == layer for _ in found]
-    if not tables:
-        return None
-    people = pd.Index(sorted({person for other in others for person in owner[other].dropna()}))
+    found = [(other, table) for (one, other), tables in links.items() if one == layer for table in tables]
+    found += [(one, table.T) for (one, other), tables in links.items() if other == layer for table in tables]
+    people = pd.Index(sorted({person for other, _ in found for person in owner[other].dropna()}))
     samples = owner[layer].dropna()
     aligned = []
-    for table, other in zip(tables, others, strict=True):
+    for other, table in found:
         known = owner[other].dropna()
         renamed = table.loc[samples.index, known.index].set_axis(known.to_numpy(), axis=1)
-        aligned.append(renamed.reindex(columns=people).to_numpy())
-    stack = np.stack(aligned)
+        aligned.append(renamed.reindex(columns=people).set_axis(samples.to_numpy(), axis=0))
+    return aligned
+
+
+def consensus_evidence(
+    layer: str, links: Mapping[tuple[str, str], list[pd.DataFrame]], owner: Mapping[str, pd.Series]
+) -> Any:
+    """Average, over all links of a layer, the evidence that its samples belong to each person; None without a link."""
+    tables = evidence_of_links(layer, links, owner)
+    if not tables:
+        return None
+    stack = np.stack([table.to_numpy() for table in tables])
     n_known = (~np.isnan(stack)).sum(axis=0)
     mean = np.divide(np.nansum(stack, axis=0), n_known, out=np.full(n_known.shape, np.nan), where=n_known > 0)
-    return pd.DataFrame(mean, index=samples.to_numpy(), columns=people)
+    return pd.DataFrame(mean, index=tables[0].index, columns=tables[0].columns)
+
+
+def relabelling_gain(
+    layer: str,
+    change: Mapping[Any, Any],
+    links: Mapping[tuple[str, str], list[pd.DataFrame]],
+    owner: Mapping[str, pd.Series],
+) -> float:
+    """Say how much evidence, over all links of a layer, is won if its samples of each person in `change` are another's.
+
+    A link without a value for the sample and either person neither wins nor loses.
+    """
+    before, after = list(change), list(change.values())
+    gain = 0.0
+    for table in evidence_of_links(layer, links, owner):
+        values = table.reindex(index=before, columns=before).to_numpy()
+        moved = table.reindex(index=before, columns=after).to_numpy()
+        gain += float(np.nansum(np.diag(moved) - np.diag(values)))
+    return gain
 
 
 def resolve_swaps(
     links: Mapping[tuple[str, str], list[pd.DataFrame]], owner: dict[str, pd.Series]
-) -> dict[str, pd.Series]:
+) -> tuple[dict[str, pd.Series], dict[str, set[Any]]]:
     """Relabel, one closed cycle at a time, the layer in which relabelling explains the most evidence.
 
     A swap in one layer is seen in every comparison with that layer. Relabelling that layer settles all of them, so it
     gains more than relabelling any of its neighbours; the largest gain therefore names the layer that is wrong.
+    Where the opposite relabelling of another layer gains as much, nothing says which of the two is wrong: neither is
+    relabelled, and the samples of both are undecided.
+
+    Returns the owners, and for each layer the labels of the samples that are undecided.
     """
     owner = {layer: people.copy() for layer, people in owner.items()}
+    undecided: dict[str, set[Any]] = {layer: set() for layer in owner}
     for _ in range(sum(len(people) for people in owner.values())):
-        best_gain, best_layer, best_change = 0.0, None, pd.Series(dtype=object)
+        candidates: list[tuple[float, str, dict[Any, Any]]] = []
         for layer in owner:
             evidence = consensus_evidence(layer, links, owner)
             if evidence is None:
                 continue
-            verdict = assign_samples(evidence)
-            n_links = sum(len(found) for names, found in links.items() if layer in names)
-            change: Any
-            for change in closed_cycles(verdict):
-                gain = n_links * sum(np.nan_to_num(evidence.loc[a, b] - evidence.loc[a, a]) for a, b in change.items())
-                if gain > best_gain:
-                    best_gain, best_layer, best_change = gain, layer, change
-        if best_layer is None:
+            closed = set(owner[layer][list(undecided[layer])])
+            for cycle in closed_cycles(assign_samples(evidence)):
+                change = cycle.to_dict()
+                if closed.isdisjoint(change):
+                    candidates.append((relabelling_gain(layer, change, links, owner), layer, change))
+        gain, best, change = max(candidates, key=lambda candidate: candidate[0], default=(0.0, "", {}))
+        if gain <= 0:
             break
-        owner[best_layer] = owner[best_layer].map(lambda person, to=best_change: to.get(person, person))
-    return owner
+        opposite = {after: before for before, after in change.items()}
+        enough = gain * (1 - EQUAL_GAIN)
+        rivals = [x for x in owner if x != best and relabelling_gain(x, opposite, links, owner) >= enough]
+        if rivals:
+            for layer in [best, *rivals]:
+                undecided[layer].update(owner[layer].index[owner[layer].isin(list(change))])
+        else:
+            owner[best] = owner[best].map(lambda person, to=change: to.get(person, person))
+    return owner, undecided
 
 
 def closed_cycles(verdict: pd.DataFrame) -> list[pd.Series]:
@@ -734,6 +777,7 @@ def layer_verdicts(
     links: Mapping[tuple[str, str], list[pd.DataFrame]],
     owner: Mapping[str, pd.Series],
     copies: Mapping[Any, Any],
+    undecided: set[Any],
 ) -> list[tuple[str, Any, str, Any, float]]:
     """Verdict on every sample of a layer, once the swaps of all layers are resolved."""
     evidence = consensus_evidence(layer, links, owner)
@@ -742,6 +786,8 @@ def layer_verdicts(
     for sample, person in owner[layer].items():
         if sample in copies:
             rows.append((layer, sample, "duplicate", *copies[sample]))
+        elif sample in undecided:
+            rows.append((layer, sample, "cannot_tell", None, 0.0))  # two explanations, neither better than the other
         elif told is None or told.loc[person, "verdict"] == "cannot_tell":
             rows.append((layer, sample, "cannot_tell", None, np.nan if told is None else told.loc[person, "margin"]))
         else:
@@ -784,7 +830,8 @@ def identity_report(
     3. Between the layers of `pairs`, and between genotypes and the genotypes called from reads (`cohort.calls`), turn
        similarity into evidence.
     4. A swap in one layer shows in all comparisons with it. Relabel, cycle by cycle, the layer that explains the most.
-       With a single comparison nothing says which of its two layers is wrong; the first one found is named.
+       Where two layers explain it equally well, as with a single comparison, nothing says which of them is wrong: the
+       samples of both are "cannot_tell", with margin 0.
     5. Where transcripts are a patient's own and tell the other sex, the clinical record is wrong.
 
     Parameters
@@ -808,8 +855,8 @@ def identity_report(
     Raises
     ------
     ValueError
-        A layer in `pairs` or `batch` that the cohort does not have, no layer "rna", no recorded sex, and what
-        `cross_layer_similarity` and `infer_sex` raise.
+        A cohort without `.layers` or `.clinical`, a layer in `pairs` or `batch` that it does not have, no layer "rna",
+        no recorded sex, and what `cross_layer_similarity` and `infer_sex` raise.
 
     References
     ----------
@@ -823,10 +870,10 @@ def identity_report(
     evidence = {name: consensus_evidence(name, links, owner) for name in tables}
     copies = {name: find_copies(name, table, batch.get(name), evidence[name]) for name, table in tables.items()}
     owner = {name: people.where(~people.index.isin(list(copies[name]))) for name, people in owner.items()}
-    owner = resolve_swaps(links, owner)
+    owner, undecided = resolve_swaps(links, owner)
 
     columns = ["layer", "sample", "verdict", "belongs_to", "margin"]
-    rows = [row for name in tables for row in layer_verdicts(name, links, owner, copies[name])]
+    rows = [row for name in tables for row in layer_verdicts(name, links, owner, copies[name], undecided[name])]
     report = pd.DataFrame(rows, columns=columns)
     rna = report[report["layer"] == "rna"]
     rows += sex_verdicts(tables["rna"], rna, cohort.clinical["sex"], sex_genes)
@@ -834,7 +881,12 @@ def identity_report(
 
 
 def require_layers(cohort: Any, pairs: Mapping[Any, Any], batch: Mapping[str, Any]) -> None:
-    """Refuse arguments that name a layer the cohort does not have."""
+    """Refuse a cohort without layers or clinical records, and arguments that name a layer it does not have."""
+    for part in ["layers", "clinical"]:
+        if not hasattr(cohort, part):
+            raise ValueError(
+                f"cohort must have .layers and .clinical, as MultiOmics has; {type(cohort).__name__} has no .{part}"
+            )
     named = [*(layer for two in pairs for layer in two), *batch, "rna"]
     unknown = [layer for layer in named if layer not in cohort.layers]
     if unknown:

@@ -276,7 +276,7 @@ def xist_alone(log_expression, *, x_inactivation, y_linked, margin=1.0):
 @mistake(
     of="infer_sex",
     en="A difference equal to the margin is enough (≥). You asked for more than the margin.",
-    zh="差值等于边际阈值就够了（≥）。你要求大于阈值。",
+    zh="差值等于余量阈值就够了（≥）。你要求大于阈值。",
 )
 def more_than_the_margin(log_expression, *, x_inactivation, y_linked, margin=1.0):
     margin = require_number(margin, "margin", low=0)
@@ -303,7 +303,7 @@ def missing_is_silent(log_expression, *, x_inactivation, y_linked, margin=1.0):
 @mistake(
     of="infer_sex",
     en="Whoever is not clearly female became male. Below the margin the answer is “ambiguous”, on both sides.",
-    zh="凡是不能明确为女性的，你都判成了男性。低于边际阈值时，无论哪一侧都应为“不明确”（ambiguous）。",
+    zh="凡是不能明确为女性的，你都判成了男性。低于余量阈值时，无论哪一侧都应为“不明确”（ambiguous）。",
 )
 def otherwise_male(log_expression, *, x_inactivation, y_linked, margin=1.0):
     margin = require_number(margin, "margin", low=0)
@@ -477,7 +477,7 @@ def prior_is_enough(similarity, *, prior_correct=0.95, min_margin=0.0):
 @mistake(
     of="assign_samples",
     en="A margin equal to `min_margin` was accepted. It must be exceeded.",
-    zh="边际恰好等于 `min_margin` 时你也接受了；必须超过它。",
+    zh="余量恰好等于 `min_margin` 时你也接受了；必须超过它。",
 )
 def margin_just_reached(similarity, *, prior_correct=0.95, min_margin=0.0):
     return _assign(similarity, prior_correct, min_margin, above=np.greater_equal)

@@ -267,7 +267,7 @@ def same_sexes(found, expected):
 def test_women_men_and_others(infer_sex, draw):
     """Scores, sex and margin of women, men, mixed tubes and failed libraries, at more than one margin.
 
-    女性、男性、混样和失败文库的得分、性别和边际，并取不同的边际阈值。"""
+    女性、男性、混样和失败文库的得分、性别和余量，并取不同的余量阈值。"""
     x = draw.log_expression()
     for margin in (1.0, 4.0):
         genes = {"x_inactivation": X_GENES, "y_linked": Y_GENES, "margin": margin}
@@ -278,7 +278,7 @@ def test_women_men_and_others(infer_sex, draw):
 def test_margin_itself_is_enough(infer_sex, draw):
     """A difference equal to the margin decides, but no difference is never a sex.
 
-    差值恰好等于边际阈值时可以判定；但差值为零时，永远不能判定性别。"""
+    差值恰好等于余量阈值时可以判定；但差值为零时，永远不能判定性别。"""
     margin, base = (float(number) for number in draw.rng.integers(1, 8, 2))
     x = np.array([[base + margin, base], [base, base + margin], [base, base], [base + 0.5, base]])
     for threshold in (margin, 0.0):
@@ -305,7 +305,7 @@ def test_genes_that_were_not_measured(infer_sex, draw):
 def test_sex_refuses_unknown_genes(infer_sex, draw):
     """A gene that is not a column, an empty list of genes, and a negative margin are refused with a ValueError.
 
-    不是列名的基因、空的基因列表、负的边际阈值，都应以 ValueError 拒绝。"""
+    不是列名的基因、空的基因列表、负的余量阈值，都应以 ValueError 拒绝。"""
     x = draw.log_expression(4)
     for x_genes, y_genes, margin in [
         (["XISTT"], Y_GENES, 1.0),
@@ -441,7 +441,7 @@ def same_assignment(found, expected):
 def test_pairs_and_cycles(assign_samples, draw):
     """A swapped pair and a cycle of three are found, and every verdict has its margin.
 
-    找出一对互换和一个三人轮换，并给出每个判断的边际。"""
+    找出一对互换和一个三人轮换，并给出每个判断的余量。"""
     similarity = draw.mixed_up()
     same_assignment(assign_samples(similarity), reference.assign_samples(similarity))
 
@@ -499,7 +499,7 @@ def test_without_evidence_no_verdict(assign_samples, draw):
 def test_margin_must_be_exceeded(assign_samples, draw):
     """A verdict needs a margin above the one asked for: one that is just reached is not enough.
 
-    判定所需的边际必须超过要求值：恰好达到还不够。"""
+    判定所需的余量必须超过要求值：恰好达到还不够。"""
     similarity = draw.mixed_up()
     asked = float(np.median(reference.assign_samples(similarity)["margin"]))
     told = assign_samples(similarity, min_margin=asked)["verdict"] != "cannot_tell"
@@ -525,7 +525,7 @@ def test_tables_that_are_not_square(assign_samples, draw):
 def test_assignment_refuses_bad_arguments(assign_samples, draw):
     """A label twice, a probability of 0 or 1 and a negative margin are refused with a ValueError.
 
-    重复的标签、等于 0 或 1 的概率、负的边际，都应以 ValueError 拒绝。"""
+    重复的标签、等于 0 或 1 的概率、负的余量，都应以 ValueError 拒绝。"""
     similarity = draw.mixed_up(10)
     twice = similarity.set_axis(["P000", *similarity.index[:-1]])
     for table, options in [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -210,6 +211,8 @@ def test_sex_of_an_array_by_position() -> None:
     [
         ({"x_inactivation": "XISTT", "y_linked": ["UTY"]}, "'XISTT' is not"),
         ({"x_inactivation": "XIST", "y_linked": []}, "none given"),
+        ({"x_inactivation": None, "y_linked": ["UTY"]}, "x_inactivation must be .* got None"),
+        ({"x_inactivation": "XIST", "y_linked": None}, "y_linked must be .* got None"),
         ({"x_inactivation": "XIST", "y_linked": ["UTY"], "margin": -1}, "margin must be"),
         ({"x_inactivation": "XIST", "y_linked": ["UTY"], "margin": np.nan}, "margin must be"),
     ],
@@ -468,6 +471,12 @@ def test_bad_assignment_arguments_are_refused(arguments: dict[str, Any], message
         assign_samples(np.eye(4), **arguments)
 
 
+@pytest.mark.parametrize("similarity", ["abc", None, [1.0, 2.0]])
+def test_only_a_table_can_be_assigned(similarity: Any) -> None:
+    with pytest.raises(ValueError, match="similarity must"):
+        assign_samples(similarity)
+
+
 def test_a_label_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="'a' twice"):
         assign_samples(pd.DataFrame(np.eye(2), index=["a", "a"]))
@@ -522,6 +531,66 @@ def test_the_report_finds_what_was_planted_and_nothing_else(seed: int) -> None:
     assert len(told) < 30
     assert (report.loc[report["verdict"].isin(["as_labelled", "swapped", "duplicate"]), "margin"] > 0).all()
     assert report.loc[report["verdict"] == "cannot_tell", "belongs_to"].isna().all()
+
+
+def linked_layers(order: list[str], swapped: dict[str, dict[str, str]]) -> tuple[Any, dict[str, Any]]:
+    """Build a cohort of the given layers, each linked to "rna" alone, with labels changed as in `swapped`."""
+    rng = np.random.default_rng(7)
+    gene, protein, pairs = two_layers(rng, 60, 150, 0, noise=0.3)
+    sex = np.where(np.arange(60) % 2, "male", "female")
+    rna = (2 ** (gene + 8)).assign(XIST=np.where(sex == "female", 500.0, 0.0), UTY=np.where(sex == "male", 500.0, 0.0))
+    second = gene + 0.3 * rng.normal(size=gene.shape)  # another protein panel, of the same genes
+    layers = {"rna": rna, "protein": 2**protein, "panel": second.set_axis(protein.columns, axis=1)}
+    cohort = SimpleNamespace(
+        layers={name: layers[name].rename(index=swapped.get(name, {})).loc[gene.index] for name in order},
+        clinical=pd.DataFrame({"sex": sex}, index=gene.index),
+    )
+    backwards = pairs.rename(columns={"first": "second", "second": "first"})
+    linked = {(name, "rna"): backwards for name in order if name != "rna"}
+    return cohort, {"pairs": linked, "sex_genes": {"x_inactivation": "XIST", "y_linked": "UTY"}}
+
+
+PAIR = {"P004": "P008", "P008": "P004"}  # two people of one sex, so that the clinical record says nothing either
+CYCLE = {"P011": "P020", "P020": "P035", "P035": "P011"}
+
+
+@pytest.mark.parametrize("swap", [PAIR, CYCLE, PAIR | CYCLE], ids=["pair", "cycle", "both"])
+@pytest.mark.parametrize("wrong", ["rna", "protein"])
+@pytest.mark.parametrize("order", [["rna", "protein"], ["protein", "rna"]], ids="-".join)
+def test_one_comparison_does_not_say_which_layer_is_wrong(order: list[str], wrong: str, swap: dict[str, str]) -> None:
+    cohort, arguments = linked_layers(order, {wrong: swap})
+    report = identity_report(cohort, **arguments)
+    layers = report[report["layer"] != "clinical"]
+    unsure = layers[layers["verdict"] == "cannot_tell"]
+    assert set(zip(unsure["layer"], unsure["sample"], strict=True)) == {(x, label) for x in order for label in swap}
+    assert (unsure["margin"] == 0).all()
+    assert (layers.drop(unsure.index)["verdict"] == "as_labelled").all()
+    clinical = report[report["layer"] == "clinical"].set_index("sample")["verdict"]
+    assert (clinical[list(swap)] == "cannot_tell").all()
+    assert (clinical.drop(list(swap)) == "as_labelled").all()
+
+
+@pytest.mark.parametrize("wrong", ["rna", "protein", "panel"])
+@pytest.mark.parametrize("order", [["rna", "protein", "panel"], ["panel", "protein", "rna"]], ids="-".join)
+def test_a_second_comparison_says_which_layer_is_wrong(order: list[str], wrong: str) -> None:
+    cohort, arguments = linked_layers(order, {wrong: PAIR | CYCLE})
+    report = identity_report(cohort, **arguments)
+    found = report[report["verdict"] == "swapped"]
+    owner = {label: person for person, label in (PAIR | CYCLE).items()}
+    assert set(zip(found["layer"], found["sample"], found["belongs_to"], strict=True)) == {
+        (wrong, label, person) for label, person in owner.items()
+    }
+    assert (report.drop(found.index)["verdict"] == "as_labelled").all()
+
+
+@pytest.mark.parametrize("part", ["layers", "clinical"])
+def test_what_is_no_cohort_is_refused(part: str) -> None:
+    cohort, arguments = linked_layers(["rna", "protein"], {})
+    with pytest.raises(ValueError, match=r"NoneType has no \.layers"):
+        identity_report(None, **arguments)
+    delattr(cohort, part)
+    with pytest.raises(ValueError, match=rf"SimpleNamespace has no \.{part}"):
+        identity_report(cohort, **arguments)
 
 
 @pytest.mark.parametrize(

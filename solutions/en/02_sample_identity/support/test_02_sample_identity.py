@@ -130,7 +130,7 @@ def test_three_kinds_of_sample(infer_sex):
 def test_scores_are_means(infer_sex):
     """A score is the mean over its genes; a wider margin makes more samples ambiguous.
 
-    得分是各基因的均值；边际取得越宽，不明确的样本越多。"""
+    得分是各基因的均值；余量取得越宽，不明确的样本越多。"""
     x = pd.DataFrame({"XIST": [2.0], "UTY": [5.0], "ZFY": [7.0]})
     genes = {"x_inactivation": ["XIST"], "y_linked": ["UTY", "ZFY"]}
     assert_allclose(infer_sex(x, **genes)["y_score"], [6.0], rtol=ROUNDING)
