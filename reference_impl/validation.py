@@ -155,7 +155,7 @@ def require_generator(rng: Any, name: str = "rng") -> np.random.Generator:
     return rng
 
 
-def same_samples(layers: Any) -> tuple[dict[Any, Any], pd.Index | None]:
+def same_samples(layers: Any, *, at_least: int = 2) -> tuple[dict[Any, Any], pd.Index | None]:
     """Name the layers and give all of them the samples of the first, in its order; say who is missing where.
 
     Returns the layers by name, and the labels of the samples (None for arrays, whose rows are taken as they are).
@@ -173,8 +173,8 @@ def same_samples(layers: Any) -> tuple[dict[Any, Any], pd.Index | None]:
         named = {f"layer {position}": layer for position, layer in enumerate(layers)}
     else:
         raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
-    if len(named) < 2:
-        raise ValueError(f"at least 2 layers are needed; got {len(named)}")
+    if len(named) < at_least:
+        raise ValueError(f"at least {at_least} {'layers are' if at_least > 1 else 'layer is'} needed; got {len(named)}")
     labelled = [isinstance(layer, pd.DataFrame) for layer in named.values()]
     if not any(labelled):
         sizes = {name: np.shape(layer)[0] if np.ndim(layer) else 0 for name, layer in named.items()}

@@ -68,6 +68,18 @@ def _as_network(x: Any, name: str) -> np.ndarray:
     return network
 
 
+def _columns_in_order(network: pd.DataFrame, samples: pd.Index, name: str) -> pd.DataFrame:
+    """The columns in the order of the samples; refused if they are not the samples."""
+    for absent, found in [
+        (samples.difference(network.columns, sort=False), "lack"),
+        (network.columns.difference(samples, sort=False), "have besides"),
+    ]:
+        if len(absent):
+            listed = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+            raise ValueError(f"{name} must have the same samples in rows and columns; its columns {found} {listed}")
+    return network.loc[:, samples]
+
+
 def _require_neighbours(k: Any, available: int, meaning: str) -> int:
     """Return a number of neighbours that the cohort can provide."""
     k = require_integer(k, "k")
@@ -129,8 +141,8 @@ def affinity_matrix(distances: Any, k: int = 20, mu: float = 0.5) -> Any:
     """Similarity of all pairs of samples, on a scale that follows the density around each pair.
 
     With m_i the mean squared distance of sample i to its k nearest neighbours (itself not counted) and
-    ε_ij = (m_i + m_j + d_ij) / 3, the similarity is the normal density at d_ij with mean 0 and standard deviation μ
-    ε_ij.
+    ε_ij = (m_i + m_j + d_ij) / 3, the similarity is the normal density at d_ij with mean 0 and standard deviation
+    μ·ε_ij.
 
     Parameters
     ----------
@@ -322,7 +334,8 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
 
     Raises
     ------
-    ValueError : fewer than two layers; a sample missing in a layer; a bad affinity; k too large; an unknown variant
+    ValueError : fewer than two layers; a sample missing in a layer, or columns that are not the samples of the rows
+        (the message says which); a bad affinity; k too large; an unknown variant
 
     Notes
     -----
@@ -346,7 +359,7 @@ def fuse(affinities: Any, k: int = 20, n_iterations: int = 20, *, variant: str =
     if variant not in ("snftool", "snfpy"):
         raise ValueError(f"variant must be 'snftool' or 'snfpy'; got {variant!r}")
     if samples is not None:
-        named = {name: affinity.reindex(columns=samples) for name, affinity in named.items()}
+        named = {name: _columns_in_order(affinity, samples, str(name)) for name, affinity in named.items()}
     networks = [_as_network(affinity, str(name)) for name, affinity in named.items()]
     networks = [_to_full_kernel(each) if variant == "snftool" else _to_row_shares(each) for each in networks]
     local_kernels = [local_kernel(each, k) for each in networks]
@@ -400,8 +413,7 @@ def spectral_clusters(affinity: Any, n_clusters: int, *, rng: np.random.Generato
     Raises
     ------
     ValueError : a bad affinity; a sample whose row is all 0 (the message gives its position); more clusters than
-    samples; rng
-        that is no Generator
+        samples; rng that is no Generator
 
     References
     ----------
@@ -487,12 +499,12 @@ def estimate_clusters(affinity: Any, candidates: Iterable[int] = range(2, 9)) ->
 
     - eigengap: λ_(c+1) − λ_c, with λ the ascending eigenvalues of the normalised Laplacian. Large is good.
     - rotation_cost: mean over samples of Σ_j Z_ij² / max_j Z_ij² after the rotation Z of the first c eigenvectors
-    that makes it
-      least. Small is good; 1 is perfect. The usual choice is the largest c whose cost is close to the least.
+      that makes it least. Small is good; 1 is perfect. The usual choice is the largest c whose cost is close to the
+      least.
 
     Raises
     ------
-    ValueError : a bad affinity; no candidate, or one out of range
+    ValueError : a bad affinity; candidates that are not several whole numbers; none, or one out of range
 
     Notes
     -----
@@ -512,6 +524,8 @@ def estimate_clusters(affinity: Any, candidates: Iterable[int] = range(2, 9)) ->
     3
     """
     network = _as_network(affinity, "affinity")
+    if not isinstance(candidates, Iterable) or isinstance(candidates, str):
+        raise ValueError(f"candidates must be several whole numbers, [2, 3, 4] for example; got {candidates!r}")
     numbers = [require_integer(candidate, "a candidate number of clusters", at_least=2) for candidate in candidates]
     if not numbers:
         raise ValueError("candidates must hold at least one number of clusters; got none")
@@ -551,8 +565,7 @@ def propagate_labels(affinity: Any, labels: Any, *, balance_classes: bool = True
     Raises
     ------
     ValueError : a bad affinity; labels that are not integers or of another length; no known label; an unlabelled
-    sample with no
-        path to a labelled one
+        sample with no path to a labelled one
 
     Notes
     -----
@@ -606,7 +619,7 @@ def rank_features(
 
     Parameters
     ----------
-    layers : dict or list of (n_samples, n_features) DataFrames or arrays
+    layers : dict or list of (n_samples, n_features) DataFrames or arrays; one layer is enough
     clusters : (n_samples,) array or Series, the clusters of the fused network. A Series is matched by label.
     k, mu : as for `affinity_matrix`
     rng : Generator for the clustering
@@ -637,7 +650,7 @@ def rank_features(
       layer  feature  nmi
     0     a        1  1.0
     """
-    named, samples = same_samples(layers)
+    named, samples = same_samples(layers, at_least=1)
     if isinstance(clusters, pd.Series) and samples is not None:
         if not samples.isin(clusters.index).all():
             raise ValueError(f"clusters lack {', '.join(map(str, samples[~samples.isin(clusters.index)][:5]))}")

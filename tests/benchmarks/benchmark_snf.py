@@ -7,7 +7,7 @@ as it does not grow with them). Results agree to 1e-12.
     uv run python tests/benchmarks/benchmark_snf.py          # about 3 minutes; exit code 1 below the targets
     uv run pytest tests/benchmarks/benchmark_snf.py          # the same as a test
 
-Numbers measured on one machine are in tests/benchmarks/README.md.
+What is compared, and why, stands in tests/benchmarks/README.md.
 """
 
 from __future__ import annotations

@@ -298,6 +298,15 @@ def test_ranking_puts_the_planted_features_first():
     assert ranked.query("layer == 'protein' and feature == 'd'")["nmi"].item() == 0
 
 
+def test_ranking_needs_no_second_layer():
+    rng = np.random.default_rng(24)
+    group = np.repeat([0, 1], 15)
+    layer = np.column_stack([rng.normal(size=30), 9 * group + rng.normal(size=30)])
+    ranked = rank_features([layer], group, k=5, rng=rng)
+    assert list(ranked["feature"]) == [1, 0]
+    assert ranked["nmi"][0] == pytest.approx(1)
+
+
 def test_same_seed_same_clusters():
     layers, _ = planted(np.random.default_rng(19))
     assert_array_equal(SNF(3, random_state=4).fit(layers).labels_, SNF(3, random_state=4).fit_predict(layers))
@@ -350,6 +359,9 @@ FOUR = np.ones((4, 4))
         (lambda: spectral_clusters(FOUR, 2, rng=0), "Generator"),
         (lambda: spectral_clusters(np.zeros((4, 4)), 2, rng=np.random.default_rng(0)), "resembles nobody"),
         (lambda: estimate_clusters(FOUR, []), "at least one"),
+        (lambda: estimate_clusters(FOUR, 2), "candidates must be several whole numbers.*got 2"),
+        (lambda: estimate_clusters(FOUR, "23"), "candidates must be several whole numbers.*got '23'"),
+        (lambda: rank_features([], [0, 1], k=2, rng=np.random.default_rng(0)), "at least 1 layer "),
         (lambda: estimate_clusters(FOUR, [4]), "4 samples"),
         (lambda: estimate_clusters(FOUR, [1]), "at least 2"),
         (lambda: propagate_labels(FOUR, [0, 1, -1]), "4 integers"),
@@ -377,6 +389,18 @@ def test_missing_samples_are_named_with_their_layer():
     tables["protein"] = pd.concat([tables["rna"].iloc[:1], tables["rna"]])
     with pytest.raises(ValueError, match="protein has the row label 'P000' twice"):
         SNF(k=5).fit(tables)
+
+
+def test_columns_that_are_not_the_samples_are_named():
+    labels = ["P1", "P2", "P3", "P4"]
+    network = pd.DataFrame(FOUR, index=labels, columns=labels)
+    other = network.rename(columns={"P2": "Q2", "P4": "Q4"})
+    with pytest.raises(ValueError, match=re.escape("rna must have the same samples in rows and columns")) as caught:
+        fuse({"protein": network, "rna": other}, k=2)
+    assert str(caught.value).endswith("its columns lack P2, P4")
+    wider = network.assign(Q5=1.0)
+    with pytest.raises(ValueError, match=r"its columns have besides Q5$"):
+        fuse({"protein": network, "rna": wider}, k=2)
 
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
