@@ -655,6 +655,9 @@ class Gate:
     upper: float = np.inf
 
     def __post_init__(self) -> None:
+        for bound in (self.lower, self.upper):
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, np.number)):
+                raise ValueError(f"gate {self.name!r}: a bound must be a number, infinite if open; got {bound!r}")
         if not self.lower <= self.upper:
             raise ValueError(f"gate {self.name!r}: lower must not exceed upper; got {self.lower} and {self.upper}")
 
@@ -719,6 +722,8 @@ def _require_metrics(metrics: Any, gates: Sequence[Gate]) -> None:
     if metrics.empty:
         raise ValueError(f"metrics has shape {metrics.shape}; at least one sample and one metric are needed")
     require_unique_labels(metrics, "metrics")
+    if not isinstance(gates, (list, tuple)) or not all(isinstance(gate, Gate) for gate in gates):
+        raise ValueError(f"gates must be a list of Gate(name, metric, lower, upper); got {gates!r}")
     names = [gate.name for gate in gates]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -118,9 +118,9 @@ def test_both_sides_are_marked(mad_outliers, draw):
 
 @points(1)
 def test_threshold_is_obeyed(mad_outliers, draw):
-    """Another threshold marks other values: 2.5 more of them, 8 fewer.
+    """A lower threshold marks more values, a higher one fewer.
 
-    改变阈值，被标记的数值随之改变：2.5 时更多，8 时更少。"""
+    阈值越低，标记越多；阈值越高，标记越少。"""
     x = draw.two_sided()
     for threshold in (2.5, 8.0):
         assert_array_equal(mad_outliers(x, threshold=threshold), reference.mad_outliers(x, threshold=threshold))

@@ -428,6 +428,9 @@ def test_run_qc_lets_no_missing_value_through_even_an_open_gate() -> None:
         (lambda: run_qc(METRICS.iloc[:0], []), "at least one sample"),
         (lambda: Gate("a", "rin", lower=2, upper=1), "lower must not exceed upper"),
         (lambda: Gate("a", "rin", lower=np.nan), "lower must not exceed upper"),
+        (lambda: Gate("a", "rin", lower="x"), "a bound must be a number"),  # type: ignore[arg-type]
+        (lambda: run_qc(METRICS, "ab"), "gates must be a list of Gate"),  # type: ignore[arg-type]
+        (lambda: run_qc(METRICS, None), "gates must be a list of Gate"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_input_of_run_qc(call: Any, message: str) -> None:

@@ -314,6 +314,21 @@ def test_missing_title(tree: Any) -> None:
     refused(tree, "opens with its title")
 
 
+def test_title_of_another_unit(tree: Any) -> None:
+    tree.replace(tree.lesson, "# Centring（中文标题）", "# 另一个标题")
+    refused(tree, "is not that of unit.toml")
+
+
+def test_opening_comes_from_the_settings(tree: Any) -> None:
+    opening = {
+        language: "".join(build.notebook(tree.material(), language)["cells"][0]["source"]) for language in ("en", "zh")
+    }
+    assert "**Time.** About 45 minutes, 10 of them for the exercises." in opening["en"]
+    assert "You should know what a mean and a median are." in opening["en"]
+    assert "**时间。** 约 45 分钟，其中练习 10 分钟。" in opening["zh"]
+    assert "- 把一个组学层按列中心化，并说明此后“零”的含义。" in opening["zh"]
+
+
 def test_missing_lesson(tree: Any) -> None:
     tree.lesson.unlink()
     with pytest.raises(CourseError, match=r"course/units/04_centring/lesson\.md: there is no such file"):
@@ -357,6 +372,7 @@ def test_bound_names_stay_out_of_functions_and_comprehensions() -> None:
         ('name = "when_not_to_centre"', 'name = "centre_columns"', ["two exercises or questions"]),
         ('zh = "按列中心化"', 'zh = ""', ["exercises[1].title.zh", "a text"]),
         ("[[goals]]", "[goals]", ["goals", "at least one"]),
+        ("[background]", "[forehead]", ["background", "missing"]),
         ("needs = []", "needs = [", ["not readable as TOML"]),
     ],
 )
