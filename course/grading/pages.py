@@ -149,8 +149,3 @@ def exercise_titles(unit: str, language: str) -> dict[str, str]:
     """What the exercises of a unit are called."""
     support = unit_support(unit)
     return {exercise.name: exercise.title[language] for exercise in support.exercises} if support else {}
-
-
-def in_language(text: Mapping[str, str] | str, language: str) -> str:
-    """The text in a language."""
-    return text if isinstance(text, str) else text[language]
