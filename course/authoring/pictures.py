@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from course import paths
+from course import paths, picture_sources
 from course.authoring import browser
+from course.picture_sources import FIGURES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FIGURES = paths.ROOT / "course" / "figures"
 UNIT = "03_robust_qc"
 CLASSICAL_Z = """def mad_outliers(x, *, threshold=3.5, side="both"):
     z = (x - np.mean(x, axis=0)) / np.std(x, axis=0)
@@ -75,6 +75,7 @@ def main() -> None:
             browser.open_notebook(page, address, f"en/{UNIT}.ipynb")
             browser.run_all(page)
             picture_of_a_check(page, FIGURES / "check.png")
+    picture_sources.record("check.png")
     print(f"{FIGURES / 'check.png'}: {(FIGURES / 'check.png').stat().st_size:,} bytes")
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from course import paths
+from course import paths, picture_sources
 from course.errors import CourseError
 from course.grading.classroom import Classroom
 from course.grading.store import write_atomically
@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> int:
         page = Path(scratch, "page.html")
         page.write_text(report.read_text(encoding="utf-8").replace("</head>", LAYOUT, 1), encoding="utf-8")
         write_atomically(TARGET, in_few_colours(screenshot(page, WIDTH, HEIGHT)))
+    picture_sources.record(TARGET.name)
     print(f"{TARGET}  ({TARGET.stat().st_size / 1000:.0f} kB)")
     return 0
 
