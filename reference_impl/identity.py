@@ -567,11 +567,10 @@ def assign_samples(similarity: Any, *, prior_correct: float = 0.95, min_margin: 
     P3       P3  as_labelled    54.0      1
     P4       P4  as_labelled    54.0      1
     """
-    as_matrix(similarity, "similarity", missing=True)  # before the labels are read: text has none
+    evidence = np.asarray(match_evidence(similarity))  # refuses what is no table, so before its labels are read
     require_unique_labels(similarity, "similarity")
     prior_correct = require_between(prior_correct, "prior_correct", 0, 1)
     min_margin = require_number(min_margin, "min_margin", low=0)
-    evidence = np.asarray(match_evidence(similarity))
     samples, people = labels(similarity, 0), labels(similarity, 1)
     is_label = samples.to_numpy()[:, None] == people.to_numpy()[None, :]
     head_start = np.log(prior_correct * max(len(people) - 1, 1) / (1 - prior_correct))
