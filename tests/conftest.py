@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import Any
 
@@ -12,6 +13,9 @@ from course.checking.draw import PUBLIC_KEY, Draw
 from course.checking.runner import generators
 from course.checking.solution import ReferenceSubject
 from course.paths import TRUTH, unit_names
+
+# Workers share the cores already, and a forked child must not wait for OpenMP threads that did not come with it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure() -> None:

@@ -32,6 +32,7 @@ def audit(
     keys: Annotated[int, typer.Option(help="How many keys to draw inputs from; fewer leave no record.", min=1)] = KEYS,
 ) -> None:
     """Run reference, known mistakes, starter and mutants against the tests, and say which test catches nothing."""
+    import sklearn.cluster  # noqa: F401  only what is loaded is limited below, and OpenMP threads survive no fork
     from rich.console import Console
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
