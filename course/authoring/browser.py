@@ -123,16 +123,16 @@ def open_notebook(page: Page, address: str, path: str) -> None:
     page.goto(f"{address}/doc/tree/{path}?token={TOKEN}&reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=90_000)
-    _wait_for_kernel(address)
+    _wait_for_kernel(address, path)
 
 
-def _wait_for_kernel(address: str, *, seconds: float = 90.0) -> None:
-    """Until the notebook's kernel is idle: asked to run earlier, JupyterLab asks back which kernel to use."""
+def _wait_for_kernel(address: str, path: str, *, seconds: float = 90.0) -> None:
+    """Until this notebook's kernel is idle: asked to run earlier, JupyterLab asks back which kernel to use."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with urllib.request.urlopen(f"{address}/api/sessions?token={TOKEN}", timeout=30) as answer:
-            states = [session["kernel"]["execution_state"] for session in json.load(answer)]
-        if states and set(states) == {"idle"}:
+            states = {session["path"]: session["kernel"]["execution_state"] for session in json.load(answer)}
+        if states.get(path) == "idle":
             return
         time.sleep(0.2)
     raise TimeoutError(f"the kernel was not ready after {seconds:.0f} s")

@@ -13,6 +13,7 @@ from course.checking.page import Sheet
 from course.checking.runner import Context, NotAttempted, Outcome, Runner, Test, with_tests
 from course.checking.style import use_house_style
 from course.checking.support import Exercise, NotebookError, Support, find_support, need_support
+from course.checking.wire import record_fields
 
 _hints_shown: dict[tuple[str, str], int] = {}
 
@@ -37,11 +38,28 @@ class Learner:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             self.returned_nothing = False
+            args, kwargs = as_notebooks((args, kwargs), self.names)
             result = function(*args, **kwargs)
             self.returned_nothing = result is None
             return result
 
         return call
+
+
+def as_notebooks(value: Any, names: Mapping[str, Any]) -> Any:
+    """The arguments with every record (dataclass or named tuple) as the notebook's own class of that name.
+
+    A test makes a `Gate` of the reference's class; what the notebook calls a `Gate` is defined in one of its cells.
+    """
+    if type(value) in (list, tuple):
+        return type(value)(as_notebooks(item, names) for item in value)
+    if type(value) is dict:
+        return {key: as_notebooks(item, names) for key, item in value.items()}
+    fields = record_fields(type(value))
+    own = names.get(type(value).__name__)
+    if not fields or not isinstance(own, type) or own is type(value) or record_fields(own) != fields:
+        return value
+    return own(**{field: as_notebooks(getattr(value, field), names) for field in fields})
 
 
 def check(name: str) -> None:

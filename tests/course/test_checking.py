@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -446,3 +446,21 @@ def test_a_cohort_that_a_test_spoils_is_whole_for_the_next(tmp_path: Path) -> No
         lambda runner: runner.run(Answers({"f": lambda x: x}), context), exercises=["f"], visible=[path]
     )
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.PASSED]
+
+
+def test_records_of_a_test_become_the_notebooks_own() -> None:
+    class Gate(NamedTuple):
+        name: str
+        lower: float
+
+    theirs, namespace = Gate, {}
+    exec("from dataclasses import dataclass\n@dataclass\nclass Gate:\n    name: str\n    lower: float\n", namespace)
+
+    def accept(gates: list[Any], *, last: Any) -> bool:
+        return all(isinstance(gate, namespace["Gate"]) for gate in [*gates, last])
+
+    learner = notebook.Learner({**namespace, "accept": accept})
+    assert learner.get("accept")([theirs("deep", 2.0)], last=theirs("intact", 5.0))
+
+    untouched = [theirs("deep", 2.0), 3, {"a": (1, 2)}]
+    assert notebook.as_notebooks(untouched, {"Gate": "a word"}) == untouched
