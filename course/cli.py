@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -21,13 +22,34 @@ authoring_commands.register(app)
 grading_commands.register(app)
 
 
+# What typer raises for a call that it cannot read; typer has it from click and exports only this subclass of it.
+_ClickError: Any = typer.BadParameter.__mro__[2]
+
+
 def main() -> None:
     """Run the command; what a person can mend is one line, never a traceback."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except CourseError as error:
-        print(f"course: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("course: interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_say(str(error)))
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except _ClickError as error:
+        if not error.format_message():  # called without any argument: the help has been shown
+            sys.exit(2)
+        sys.exit(_say(_in_one_line(error)))
+    if code == 130:
+        _say("interrupted; what was finished is kept, and the next run goes on")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(text: str) -> int:
+    print(f"course: {text}", file=sys.stderr)
+    return 2
+
+
+def _in_one_line(error: Any) -> str:
+    """What is wrong with the call, and where its help is."""
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "course"
+    what = " ".join(error.format_message().split()).rstrip(".")
+    return f"{what}; {command} --help shows what it takes"

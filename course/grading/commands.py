@@ -47,16 +47,6 @@ def _steps(what: str) -> Iterator[Callable[[str], None]]:
         yield say
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C is answered by a line; typer would end without one."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("course: interrupted; what was finished is kept, and the next run goes on", err=True)
-        raise typer.Exit(130) from None
-
-
 def class_new(
     folder: ClassFolder,
     name: Annotated[str, typer.Option(help="What the class is called; by default the folder's name.")] = "",
@@ -102,8 +92,7 @@ def grade(
 
     classroom = Classroom.open(folder)
     units = [paths.find_unit(name) for name in unit] if unit else None
-    with _interruptible():
-        outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox)
+    outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox)
     typer.echo(outcome.summary())
     for line in outcome.troubles():
         typer.echo(f"  {line}", err=True)
@@ -169,9 +158,7 @@ def demo(
     """Play a whole class: release, 12 submissions by the habits of students, grading, feedback, report."""
     from course.grading.demo import play
 
-    with _interruptible():
-        code = play(folder, jobs=jobs)
-    raise typer.Exit(code)
+    raise typer.Exit(play(folder, jobs=jobs))
 
 
 def _check_language(language: str) -> None:
