@@ -182,22 +182,26 @@ class _Worker:
         other.close()
         self.task: _Task | None = None
 
-    def answer(self) -> tuple[Any, ...] | None:
-        """What it sent, if anything; its death or its silence is an answer too."""
+    def answer(self, ended: bool) -> tuple[Any, ...] | None:
+        """What it sent, if anything; its death or its silence is an answer too.
+
+        `ended` says that its sentinel is ready. The system closes a dying process's files before it can be waited for,
+        so the sentinel decides, not `is_alive`.
+        """
         assert self.task is not None
         try:
             if self.pipe.poll():
                 return self.pipe.recv()
         except (EOFError, OSError):
-            return ("died", f"the examining process died{self._how()}")
-        if not self.process.is_alive():
+            ended = True
+        if ended or not self.process.is_alive():
             return ("died", f"the examining process died{self._how()}")
         if time.monotonic() > self.task.deadline:
             return ("died", "the examining process did not finish in time")
         return None
 
     def _how(self) -> str:
-        self.process.join(timeout=2)
+        self.process.join(timeout=10)
         code = self.process.exitcode
         return f" (signal {-code})" if code is not None and code < 0 else f" (exit code {code})"
 
@@ -251,10 +255,10 @@ class _Crew:
     def collect(self) -> list[tuple[_Task, tuple[Any, ...]]]:
         """What finished; waits until something may have."""
         busy = self.busy()
-        wait([*(worker.pipe for worker in busy), *(worker.process.sentinel for worker in busy)], timeout=1.0)
+        ready = wait([*(worker.pipe for worker in busy), *(worker.process.sentinel for worker in busy)], timeout=1.0)
         finished = []
         for worker in busy:
-            answer = worker.answer()
+            answer = worker.answer(ended=worker.process.sentinel in ready)
             if answer is None:
                 continue
             assert worker.task is not None

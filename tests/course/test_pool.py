@@ -91,7 +91,8 @@ def test_what_kills_its_worker_twice_is_not_graded_and_not_zero(
 
     def kill_the_first_students(crew: pool._Crew) -> list:
         for worker in crew.busy():
-            if worker.task is not None and worker.task.job.student == "student-0":
+            its_task = worker.task is not None and worker.task.job.student == "student-0"
+            if its_task and worker.process.pid not in killed:  # a death may take a while
                 killed.append(worker.process.pid)
                 os.kill(worker.process.pid or 0, signal.SIGKILL)
         return collect(crew)
@@ -105,6 +106,22 @@ def test_what_kills_its_worker_twice_is_not_graded_and_not_zero(
     assert "died (signal 9)" in done["student-0"]["reason"]
     assert done["student-1"]["points"] == ALL
     assert len(list(store.keys())) == 1  # what was not graded is tried again next time
+
+
+def test_a_worker_whose_files_are_closed_is_dead_even_before_it_can_be_waited_for(unit: UnitFiles) -> None:
+    crew = pool._Crew(1)
+    try:
+        crew.give(pool._Task(next(jobs(unit, 1))))
+        worker = crew.busy()[0]
+        worker.process.kill()
+        worker.process.is_alive = lambda: True  # type: ignore[method-assign]  # as it is while it dies
+        started = time.monotonic()
+        (_, answer), *_ = crew.collect()
+        assert answer == ("died", "the examining process died (signal 9)")
+        assert time.monotonic() - started < 10
+        del worker.process.is_alive
+    finally:
+        crew.stop()
 
 
 def test_a_broken_test_file_is_not_graded_with_its_reason(unit: UnitFiles, tmp_path: Path) -> None:
