@@ -108,7 +108,6 @@ def page(
         points = None if points is None else points + (written.points or 0)
     return pages.render(
         "feedback.html.j2",
-        width="54rem",
         verdict=verdict,
         language=language,
         words=WORDS[language],

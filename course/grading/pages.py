@@ -1,13 +1,27 @@
-"""What feedback and report pages share: one template environment that escapes everything, words, and plain files."""
+"""What feedback and report pages share: one template environment that escapes everything, words, and plain files.
+
+A page holds what students wrote, so it says in its head what a browser may do with it: nothing but show it. Styles and
+scripts are files of ours (`asset`), and `policy` names their hashes; whatever else stands in the page, a script, a
+style, an attribute like `onclick` or `style`, an address, is refused by the browser even if it were not escaped. So a
+template has no inline `style=` and no handlers in attributes, and a script gets its data from the page's elements:
+
+    {% set css = asset("style.css.j2", "feedback.css", width="54rem") %}
+    {{ policy(styles=[css]) }}
+    <style>{{ css }}</style>
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from course import paths
 from course.checking.support import Support, read_support
@@ -104,8 +118,39 @@ def environment() -> jinja2.Environment:
     )
     made.filters["number"] = number
     made.filters["percent"] = percent
-    made.globals["statuses"] = STATUSES
+    made.globals |= {"statuses": STATUSES, "asset": asset, "policy": policy}
     return made
+
+
+def asset(*names: str, **values: str) -> Markup:
+    """Files of ours, one after another, to stand in a page between `<style>` or `<script>` tags as they are.
+
+    Parameters
+    ----------
+    names : files in the folder of the templates
+    values : what they may ask for; from a template of ours, never from a submission
+    """
+    text = "\n".join(environment().get_template(name).render(**values) for name in names)
+    if "</" in text:
+        raise ValueError(f"{', '.join(names)}: a style or script must not hold what could end its element")
+    return Markup(text)
+
+
+def policy(*, styles: Sequence[str] = (), scripts: Sequence[str] = ()) -> Markup:
+    """What a browser may do with a page: use these styles and scripts, show pictures that are in it, and nothing else.
+
+    >>> print(policy(scripts=["1"]))  # doctest: +ELLIPSIS
+    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; base-uri 'none'; ...">
+    """
+    rules = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    for kind, texts in (("style-src", styles), ("script-src", scripts)):
+        if texts:
+            rules.append(f"{kind} {' '.join(_hash_source(text) for text in texts)}")
+    return Markup(f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">')
+
+
+def _hash_source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def render(template: str, **values: Any) -> str:
