@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from course.checking.wire import Opaque
+
 RTOL, ATOL = 1e-7, 1e-10  # two floating-point orders of the same sum differ by far less
 
 
@@ -25,6 +27,8 @@ def same(first: Any, second: Any) -> bool:
     """
     if isinstance(first, BaseException) or isinstance(second, BaseException):
         return type(first) is type(second)
+    if isinstance(first, Opaque) or isinstance(second, Opaque):
+        return first is second
     for kind, compare in _COMPARISONS:
         if isinstance(first, kind) or isinstance(second, kind):
             return isinstance(first, kind) and isinstance(second, kind) and bool(compare(first, second))
@@ -90,6 +94,6 @@ _COMPARISONS: tuple[tuple[Any, Any], ...] = (
     (pd.Index, lambda a, b: len(a) == len(b) and _arrays(_values(a.to_series()), _values(b.to_series()))),
     (np.ndarray, _arrays),
     (dict, _mappings),
-    ((set, frozenset), lambda a, b: a == b),
+    ((set, frozenset), lambda a, b: a == b),  # their members have a hash, so none is opaque
     ((list, tuple), _sequences),
 )

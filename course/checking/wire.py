@@ -38,7 +38,7 @@ class WireError(Exception):
 class Bounds:
     """The most that a message may hold."""
 
-    size: int = 256 * 2**20
+    size: int = 128 * 2**20
     header: int = 8 * 2**20
     nodes: int = 400_000
     depth: int = 60
@@ -60,6 +60,10 @@ class Handle:
 
     number: int
     kind: str
+
+
+class Opaque:
+    """What stands here for an object of the other side that is no data; it is equal to nothing but itself."""
 
 
 _MAGIC = b"MOWIRE1\n"
@@ -117,6 +121,8 @@ _BUILTIN_EXCEPTIONS = {
     # these can't be built from a message alone
     and not issubclass(kind, UnicodeError if name != "UnicodeError" else ())
     and not name.endswith("ExceptionGroup")
+    # these would quietly end a loop over calls (`map`, `zip`) on the other side
+    and name not in ("StopIteration", "StopAsyncIteration")
 }
 _BUILTIN_WARNINGS = {name: kind for name, kind in _BUILTIN_EXCEPTIONS.items() if issubclass(kind, Warning)}
 
@@ -647,6 +653,8 @@ class _Reader:
         return name
 
     def key(self, value: Any) -> Any:
+        if isinstance(value, Opaque):
+            raise WireError("an object that stayed in the kernel can't be a key")
         plain = type(value) in (str, bytes, bool, type(None))
         if not plain and not (type(value) is int and abs(value) < 2**31):
             self.odd_keys += 1
@@ -1093,7 +1101,18 @@ def _read_estimator(reader: _Reader, arguments: list[Any], depth: int) -> Any:
     parameters = reader.of(dict, arguments[1], depth)
     if not all(type(key) is str for key in parameters):
         raise WireError("a model in a message has parameters without names")
+    if not all(_is_harmless_parameter(key, value) for key, value in parameters.items()):
+        raise WireError("a model in a message has a parameter that does not cross")
     return getattr(importlib.import_module(ESTIMATORS[name]), name)(**parameters)
+
+
+def _is_harmless_parameter(name: str, value: Any) -> bool:
+    """Whether a model with it touches nothing but its data: `memory` would name a folder of pickles to load."""
+    if isinstance(value, Opaque):
+        return False
+    return (
+        name not in ("memory", "verbose", "n_jobs") or value is None or (type(value) in (bool, int) and value in (0, 1))
+    )
 
 
 # The closed list of nodes: what reads each, and how many parts it has (None: any number).

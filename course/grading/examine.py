@@ -17,6 +17,7 @@ import copy
 import dataclasses
 import functools
 import importlib
+import inspect
 import json
 import queue
 import threading
@@ -38,7 +39,18 @@ from course import paths
 from course.checking import wire
 from course.checking.draw import PUBLIC_KEY
 from course.checking.recognise import Recorder, load_mistakes, recognise
-from course.checking.runner import Context, Halt, NotAttempted, Outcome, Runner, Status, Test, TestFileError, with_tests
+from course.checking.runner import (
+    Context,
+    Halt,
+    NotAttempted,
+    Outcome,
+    Runner,
+    Status,
+    Subject,
+    Test,
+    TestFileError,
+    with_tests,
+)
 from course.errors import CourseError
 from course.grading import store, verdict
 from course.grading.kernel import (
@@ -397,9 +409,32 @@ class _Plan:
         )
 
     @functools.cached_property
+    def object_names(self) -> frozenset[str]:
+        """What may be asked of an object that stays in the kernel: what models have, here and in scikit-learn."""
+        names = set(_MODEL_NAMES)
+        for kind in _declared(self.files.references, lambda _: True).values():
+            names |= {name for name in (*dir(kind), *_parameters(kind)) if not name.startswith("_")}
+        return frozenset(names - _JUDGEMENTS)
+
+    @functools.cached_property
     def exceptions(self) -> dict[str, type[Exception]]:
         """Exceptions of the reference that may be raised here by name."""
         return _declared(self.files.references, lambda kind: issubclass(kind, Exception))
+
+
+# An object in the kernel answers for itself, so it may only be asked for what a test then looks at here.
+_MODEL_NAMES = (
+    *("fit", "predict", "transform", "fit_transform", "fit_predict", "predict_proba", "predict_log_proba"),
+    *("decision_function", "inverse_transform", "get_params", "set_params", "encode", "decode", "impute"),
+)
+_JUDGEMENTS = frozenset({"score", "all", "any", "equals"})  # these would be the student's word on their own answer
+
+
+def _parameters(kind: type) -> list[str]:
+    try:
+        return list(inspect.signature(kind).parameters)
+    except (TypeError, ValueError):
+        return []
 
 
 def _declared(modules: Iterable[str], wanted: Callable[[type], bool]) -> dict[str, Any]:
@@ -442,16 +477,38 @@ def _examine_all(runner: Runner, kernel: _KernelSession, plan: _Plan) -> list[di
 def _examine_one(runner: Runner, kernel: _KernelSession, plan: _Plan, exercise: Exercise) -> dict[str, Any]:
     kernel.begin(exercise.name)
     recorder = Recorder(_Subject(kernel))
-    outcomes = []
+    outcomes, exposed = [], set()
     for test in runner.tests:
         if test.exercise == exercise.name:
+            kernel.has_seen_hidden_inputs |= not test.visible
+            if kernel.has_seen_hidden_inputs:
+                exposed.add(test.id)
             outcomes += _run_test(runner, kernel, recorder, test)
     mistake = _mistake_behind(plan, exercise, recorder, outcomes)
-    return verdict.exercise_entry(exercise.name, exercise.kind, outcomes, mistake)
+    return verdict.exercise_entry(exercise.name, exercise.kind, outcomes, mistake, exposed=exposed)
 
 
 def _run_test(runner: Runner, kernel: _KernelSession, recorder: Recorder, test: Test) -> list[Outcome]:
-    outcomes = runner.run(recorder, kernel.plan.context(), [test])
+    """Run a test; where the student's code changed what it was given, the test must also hold on what was given.
+
+    A test may compute what is right after the call, from the very input that the call could empty or set to zero.
+    """
+    outcomes = _run_once(runner, kernel, recorder, test)
+    if kernel.inputs_were_changed and all(outcome.passed for outcome in outcomes):
+        kernel.keeps_inputs = True
+        try:
+            outcomes = _run_once(runner, kernel, _Subject(kernel), test)
+        finally:
+            kernel.keeps_inputs = False
+    return outcomes
+
+
+def _run_once(runner: Runner, kernel: _KernelSession, subject: Subject, test: Test) -> list[Outcome]:
+    kernel.inputs_were_changed = False
+    try:
+        outcomes = runner.run(subject, kernel.plan.context(), [test])
+    finally:
+        kernel.give_back_inputs()
     for outcome in outcomes:
         if isinstance(outcome.exception, TestFileError):
             raise ExaminationError(f"{test.id}: {outcome.exception}") from outcome.exception
@@ -503,6 +560,10 @@ class _KernelSession:
         self._timeouts: dict[str, int] = {}
         self._deadline = time.monotonic() + plan.limits.total_seconds
         self.failure: str | None = None
+        self.has_seen_hidden_inputs = False
+        self.keeps_inputs = False
+        self.inputs_were_changed = False
+        self._given: list[tuple[Any, Any]] = []
         self.generation = 0
         self._kernel: Kernel | None = self._new_kernel()
 
@@ -638,6 +699,24 @@ class _KernelSession:
         except wire.WireError as error:
             raise Halt(Status.ERROR, f"what {what} gave back can't be read: {error}") from None
 
+    def take_back(self, args: tuple[Any, ...], kwargs: dict[str, Any], changed: Any) -> None:
+        """Change our arguments as the call changed its copies of them, until the test has ended."""
+        for given, value in _changed_arguments(args, kwargs, changed):
+            is_generator = isinstance(given, np.random.Generator)
+            self.inputs_were_changed |= not is_generator
+            if is_generator or not self.keeps_inputs:
+                self._given.append((given, copy.deepcopy(given)))
+                restore(given, value)
+
+    def give_back_inputs(self) -> None:
+        """Undo it: what a test file keeps for several tests must be the same for the next student."""
+        for given, before in reversed(self._given):
+            if isinstance(given, np.random.Generator):
+                given.bit_generator.state = before.bit_generator.state
+            else:
+                restore(given, before)
+        self._given.clear()
+
     def _failed(self, reason: str) -> Halt:
         """We failed, not the student; noted here too, where no test can swallow it."""
         self.failure = reason
@@ -747,7 +826,7 @@ class RemoteFunction:
         if answer["status"] == "missing":
             raise NotAttempted(f"{self._label} is not defined")
         try:
-            _bring_back(args, kwargs, answer.get("changed", {}))
+            self._kernel.take_back(args, kwargs, answer.get("changed", {}))
             said = _warnings_in(answer)
         except wire.WireError as error:
             raise Halt(Status.ERROR, str(error)) from None
@@ -763,10 +842,11 @@ class RemoteFunction:
         return self
 
 
-class RemoteObject:
-    """Stands for an object that stayed in the kernel: only its attributes and methods can be asked for.
+class RemoteObject(wire.Opaque):
+    """Stands for an object that stayed in the kernel: only what models have can be asked for, and comes as data.
 
-    It has no length, truth, order or arithmetic, is equal to nothing else, and does not pass for an array.
+    Everything by which it could pass for data ends the test, whatever the test makes of errors: it has no value,
+    length, truth, order or arithmetic, and is neither equal nor unequal to anything.
     """
 
     def __init__(self, kernel: _KernelSession, generation: int, handle: wire.Handle) -> None:
@@ -775,66 +855,86 @@ class RemoteObject:
         self._handle = handle
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # numpy, pandas and copy look for such names to decide what an object is
-            raise AttributeError(name)
+        fitted = name.endswith("_") and not name.startswith("_")
+        if not fitted and name not in self._kernel.plan.object_names:
+            raise AttributeError(f"{self!r} is not asked for {name}")
         target = {"handle": self._living_handle(), "name": name}
         answer = self._kernel.ask(name, {"do": "attribute", **target})
         if answer["status"] == "function":
-            return RemoteFunction(self._kernel, f"{self._handle.kind}.{name}", target)
+            return RemoteFunction(self._kernel, name, target)
         if answer["status"] == "raised":
             raise _exception_in(answer, self._kernel.plan.exceptions)
         if answer["status"] == "value" and "value" in answer:
             return answer["value"]
-        raise AttributeError(f"{self._handle.kind} has no attribute {name}")
+        raise AttributeError(f"{self!r} has no attribute {name}")
 
     def _living_handle(self) -> wire.Handle:
         if self._generation != self._kernel.generation:
             raise Halt(Status.KERNEL_DIED, "the kernel that had this object is gone")
         return self._handle
 
-    def __bool__(self) -> bool:
-        raise TypeError(f"a {self._handle.kind} object has no truth value here")
-
     def __deepcopy__(self, memo: dict[int, Any]) -> RemoteObject:
         return self
 
     def __repr__(self) -> str:
-        return f"<{self._handle.kind} object in the student's kernel>"
+        kind = self._handle.kind if self._handle.kind.isidentifier() else "?"
+        return f"<an object of the student's class {kind[:60]}>"
+
+
+def _is_no_data(self: RemoteObject, *_: Any, **__: Any) -> Any:
+    raise Halt(Status.FAILED, f"{self!r} stands where a test needs data")
+
+
+_AS_DATA = (
+    *("eq", "ne", "lt", "le", "gt", "ge", "hash", "bool", "len", "iter", "contains", "getitem", "str", "format"),
+    *("float", "int", "index", "complex", "array", "array_ufunc", "array_function"),
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "matmul", "rmatmul", "pow", "rpow"),
+    *("neg", "abs", "invert", "and", "rand", "or", "ror", "xor", "rxor", "round"),
+)
+for _name in _AS_DATA:
+    setattr(RemoteObject, f"__{_name}__", _is_no_data)
+
+
+_LONGEST_TEXT, _MOST_NAMES, _MOST_WARNINGS = 4000, 30, 50
 
 
 def _exception_in(answer: Mapping[str, Any], declared: Mapping[str, type[Exception]]) -> Exception:
     names, text, line = answer.get("names"), answer.get("text"), answer.get("line")
     if type(names) is not list or not all(type(name) is str for name in names) or type(text) is not str:
         raise Halt(Status.ERROR, "an error in the kernel can't be read")
+    names = names[:_MOST_NAMES]
     if "MemoryError" in names:
         raise Halt(Status.MEMORY, "it needed more memory than a submission has")
-    error = wire.nearest_exception(names, text, declared)
+    error = wire.nearest_exception(names, text[:_LONGEST_TEXT], declared)
     if type(line) is str and line:
-        error.students_line = line  # type: ignore[attr-defined]
+        error.students_line = line[:300]  # type: ignore[attr-defined]
     return error
 
 
 def _warnings_in(answer: Mapping[str, Any]) -> list[tuple[type[Warning], str]]:
     found = []
     listed = answer.get("warnings", [])
-    for item in listed if type(listed) is list else []:
+    for item in listed[:_MOST_WARNINGS] if type(listed) is list else []:
         if type(item) is not list or len(item) != 2 or type(item[0]) is not list or type(item[1]) is not str:
             raise wire.WireError("a warning is not in its form")
-        found.append((wire.nearest_warning([name for name in item[0] if type(name) is str]), item[1]))
+        names = [name for name in item[0][:_MOST_NAMES] if type(name) is str]
+        found.append((wire.nearest_warning(names), item[1][:_LONGEST_TEXT]))
     return found
 
 
-def _bring_back(args: tuple[Any, ...], kwargs: dict[str, Any], changed: Any) -> None:
-    """Change our arguments as the call changed its copies of them."""
+def _changed_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], changed: Any) -> list[tuple[Any, Any]]:
+    """Each argument that came back changed, with what it was changed to."""
     if type(changed) is not dict:
         raise wire.WireError("the changed arguments are not in their form")
+    found = []
     for place, value in changed.items():
         if type(place) is int and 0 <= place < len(args):
-            restore(args[place], value)
+            found.append((args[place], value))
         elif type(place) is str and place in kwargs:
-            restore(kwargs[place], value)
+            found.append((kwargs[place], value))
         else:
             raise wire.WireError("an argument came back that was not given")
+    return found
 
 
 def restore(original: Any, changed: Any) -> Any:
@@ -850,12 +950,10 @@ def restore(original: Any, changed: Any) -> Any:
     if isinstance(original, np.ndarray):
         return _restore_array(original, changed)
     if isinstance(original, (pd.DataFrame, pd.Series)):
-        if not original.equals(changed):
-            _pandas_inplace(original, changed)
+        _pandas_inplace(original, changed)
         return original
     if isinstance(original, np.random.Generator):
-        if type(original.bit_generator) is type(changed.bit_generator):
-            original.bit_generator.state = changed.bit_generator.state
+        _move_generator(original, changed)
         return original
     if isinstance(original, list):
         original[:] = _restored(original, changed)
@@ -879,6 +977,51 @@ def restore(original: Any, changed: Any) -> Any:
 
 def _pandas_inplace(original: Any, changed: Any) -> None:
     original._update_inplace(changed)  # what pandas itself does for `inplace=True`
+
+
+_MASK = 2**128 - 1
+_MULTIPLIERS = {np.random.PCG64: 0x2360ED051FC65DA44385DF649FCCF645, np.random.PCG64DXSM: 0xDA942042E4DD58B5}
+_LONGEST_USE = 2**48  # numbers that one call may draw
+
+
+def _move_generator(original: np.random.Generator, changed: np.random.Generator) -> None:
+    """Let our generator go on to where the call left its copy, if that is a place it comes to.
+
+    Any other state is a forgery, and a bad one (a generator that gives zeros for ever) would hang the test that draws
+    from it; then, and with kinds of generator for which that can't be told, it only moves on by one number.
+    """
+    ours, theirs = original.bit_generator.state, changed.bit_generator.state
+    multiplier = _MULTIPLIERS.get(type(original.bit_generator))
+    same_kind = multiplier is not None and ours["bit_generator"] == theirs["bit_generator"]
+    if same_kind and ours["state"]["inc"] == theirs["state"]["inc"]:
+        assert multiplier is not None
+        places = ours["state"]["state"], theirs["state"]["state"]
+        if min(
+            steps(*places, multiplier, ours["state"]["inc"]), steps(*places[::-1], multiplier, ours["state"]["inc"])
+        ) < (_LONGEST_USE):
+            original.bit_generator.state = theirs
+            return
+    original.bit_generator.random_raw()
+
+
+def steps(start: int, end: int, multiplier: int, increment: int) -> int:
+    """How many numbers a 128-bit linear congruential generator gives on its way from one state to another.
+
+    >>> rng = np.random.default_rng(1)
+    >>> first = rng.bit_generator.state["state"]
+    >>> _ = rng.bit_generator.random_raw(1000)
+    >>> steps(first["state"], rng.bit_generator.state["state"]["state"], _MULTIPLIERS[np.random.PCG64], first["inc"])
+    1000
+    """
+    distance, bit = 0, 1
+    while start != end and bit <= _MASK:
+        if (start ^ end) & bit:
+            start = (start * multiplier + increment) & _MASK
+            distance |= bit
+        increment = (multiplier + 1) * increment & _MASK
+        multiplier = multiplier * multiplier & _MASK
+        bit <<= 1
+    return distance
 
 
 def _restored(original: Sequence[Any], changed: Sequence[Any]) -> list[Any]:

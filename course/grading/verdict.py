@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +111,18 @@ def not_graded(
 
 
 def exercise_entry(
-    name: str, kind: str, outcomes: Sequence[Outcome], mistake: Mapping[str, str] | None = None
+    name: str,
+    kind: str,
+    outcomes: Sequence[Outcome],
+    mistake: Mapping[str, str] | None = None,
+    *,
+    exposed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The part of a verdict on one exercise, from how its tests ended."""
-    tests = [test_entry(outcome) for outcome in outcomes]
+    """The part of a verdict on one exercise, from how its tests ended.
+
+    `exposed` names the tests that ran when the student's code had been given hidden inputs, by this test or before.
+    """
+    tests = [test_entry(outcome, exposed=outcome.test.id in exposed) for outcome in outcomes]
     return {
         "name": name,
         "kind": kind,
@@ -126,8 +134,12 @@ def exercise_entry(
     }
 
 
-def test_entry(outcome: Outcome) -> dict[str, Any]:
-    """The part of a verdict on one test; hidden inputs must not come back in the text of a failure."""
+def test_entry(outcome: Outcome, *, exposed: bool = False) -> dict[str, Any]:  # noqa: PT028  (it is no test)
+    """The part of a verdict on one test; hidden inputs must not come back in the text of a failure.
+
+    Student code that was given hidden inputs can keep them and say them later, in the failure of a visible test: of
+    what it says and returns from then on, nothing is told.
+    """
     test = outcome.test
     return {
         "id": test.id,
@@ -136,7 +148,7 @@ def test_entry(outcome: Outcome) -> dict[str, Any]:
         "max_points": test.points,
         "status": str(outcome.status),
         "message": dict(test.message),
-        "detail": _detail(outcome),
+        "detail": _detail(outcome, exposed),
         "seconds": round(outcome.seconds, 3),
     }
 
@@ -144,11 +156,11 @@ def test_entry(outcome: Outcome) -> dict[str, Any]:
 test_entry.__test__ = False  # type: ignore[attr-defined]  # pytest takes its name for a test's
 
 
-def _detail(outcome: Outcome) -> str:
+def _detail(outcome: Outcome, exposed: bool) -> str:
     if outcome.passed:
         return ""
     raised = outcome.exception
-    if outcome.test.visible:
+    if outcome.test.visible and not exposed:
         line = getattr(raised, "students_line", "")
         return (f"{outcome.detail} ({line})" if line else outcome.detail)[:2000]
     known = isinstance(raised, Exception) and type(raised).__module__ == "builtins"
