@@ -1,0 +1,69 @@
+"""What the methods for missing data ask of a single variable, beside `reference_impl.validation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def as_vector(values: Any, name: str, *, length: int | None = None, missing: bool = False) -> np.ndarray:
+    """Return one variable as an array of floats, one number per sample; NaN is let through if `missing`.
+
+    >>> as_vector([1, 2], "y")
+    array([1., 2.])
+    >>> as_vector(pd.Series([1.0, np.nan], index=["P1", "P2"]), "y")
+    Traceback (most recent call last):
+    ValueError: y of sample 'P2' is missing (NaN); every sample must have a value
+    """
+    try:
+        vector = np.array(values, dtype=float)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{name} must hold one number per sample: {problem}") from None
+    if vector.ndim != 1 or not len(vector):
+        raise ValueError(f"{name} must hold one number per sample; got shape {vector.shape}")
+    if length is not None and len(vector) != length:
+        raise ValueError(f"{name} has {len(vector)} numbers for {length} samples; there must be one for each")
+    bad = np.isinf(vector) if missing else ~np.isfinite(vector)
+    if bad.any():
+        at = int(np.argmax(bad))
+        sample = values.index[at] if isinstance(values, pd.Series) else at
+        problem = "missing (NaN); every sample must have a value" if np.isnan(vector[at]) else "infinite"
+        raise ValueError(f"{name} of sample {sample!r} is {problem}")
+    return vector
+
+
+def as_mask(values: Any, name: str, length: int) -> np.ndarray:
+    """Return yes or no for every sample, as an array of bool.
+
+    >>> as_mask([True, False], "group", 2)
+    array([ True, False])
+    >>> as_mask([1, 0], "group", 2)
+    Traceback (most recent call last):
+    ValueError: group must be True or False for each of 2 samples; got int64 of shape (2,)
+    """
+    mask = np.array(values)
+    if mask.dtype != bool or mask.shape != (length,):
+        raise ValueError(
+            f"{name} must be True or False for each of {length} samples; got {mask.dtype} of shape {mask.shape}"
+        )
+    return mask
+
+
+def require_same_labels(first: Any, second: Any, names: tuple[str, str]) -> None:
+    """Refuse two pandas objects whose samples differ in name or order; without labels there is nothing to compare.
+
+    >>> require_same_labels(pd.Series([1.0], index=["P1"]), pd.Series([1.0], index=["P2"]), ("y", "limit"))
+    Traceback (most recent call last):
+    ValueError: y and limit must have the same samples in the same order; sample 0 is 'P1' in y and 'P2' in limit
+    """
+    labelled = (pd.Series, pd.DataFrame)
+    if not isinstance(first, labelled) or not isinstance(second, labelled) or len(first) != len(second):
+        return
+    if not first.index.equals(second.index):
+        at = int(np.argmax(first.index != second.index))
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same samples in the same order; "
+            f"sample {at} is {first.index[at]!r} in {names[0]} and {second.index[at]!r} in {names[1]}"
+        )
