@@ -19,7 +19,9 @@ SOURCES = {
     ),
     "report.png": (
         *("course/grading/report.py", "course/grading/charts.py", "course/grading/pictures.py"),
-        *("course/grading/templates/report.html.j2", "course/grading/templates/style.css.j2"),
+        *("course/grading/statistics.py", "course/grading/templates/report_unit.html.j2"),
+        *("course/grading/templates/report_parts.html.j2", "course/grading/templates/report.css"),
+        "course/grading/templates/style.css.j2",
         *("course/grading/habits.py", "course/units/03_robust_qc/unit.toml", "tests/hidden/test_03_robust_qc.py"),
     ),
 }

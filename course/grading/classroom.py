@@ -11,7 +11,7 @@ submitted/           what they hand in: submitted/{student}/{unit}/*.ipynb
 verdicts/            what the examination found, one JSON per student and unit
 autograded/          the notebooks with their points, for formgrader
 feedback/            what students read
-report.html          what the instructor reads; grades.csv, the grades for the records
+report.html          what the instructor reads, with reports/<unit>.html; grades.csv, the grades for the records
 store/               every examination, by content
 """
 
@@ -143,8 +143,12 @@ class Classroom:
 
     @property
     def report(self) -> Path:
-        """The page for the instructor."""
+        """The page for the instructor on the whole class."""
         return self.folder / "report.html"
+
+    def unit_report(self, unit: str) -> Path:
+        """The page for the instructor on one unit."""
+        return self.folder / "reports" / f"{unit}.html"
 
     @property
     def store(self) -> Path:

@@ -27,6 +27,7 @@ class Marked:
     points: float | None
     max_points: float
     comment: str
+    again: bool = False  # the answer changed after a person had graded it
 
 
 class ClassGradebook:
@@ -135,7 +136,18 @@ class ClassGradebook:
             return Marked(None, verdict["written"]["max_points"], "")
         decided = grade.manual_score if grade.manual_score is not None else grade.auto_score
         points = None if decided is None else float(decided) + float(grade.extra_credit or 0)
-        return Marked(points, float(grade.max_score), comment.manual_comment or "")
+        again = grade.manual_score is not None and bool(grade.needs_manual_grade)
+        return Marked(points, float(grade.max_score), comment.manual_comment or "", again)
+
+    def penalty(self, verdict: Verdict) -> float:
+        """Points taken off a submission for being late."""
+        from nbgrader.api import MissingEntry
+
+        try:
+            submission = self.nbgrader.find_submission(verdict["unit"], verdict["student"])
+        except MissingEntry:
+            return 0.0
+        return float(submission.late_submission_penalty or 0)
 
     def comments(self, verdict: Verdict) -> dict[str, str]:
         """What a person wrote beside the exercises, by exercise."""

@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from course import paths
 from course.checking.support import Support, read_support
+from course.grading import charts
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -118,6 +119,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters["number"] = number
     made.filters["percent"] = percent
+    made.filters["seconds"] = charts.seconds_text
     made.globals |= {"statuses": STATUSES, "asset": asset, "policy": policy}
     return made
 

@@ -24,9 +24,9 @@ WIDTH, HEIGHT = 1800, 1440  # pixels
 COLOURS = 255
 LAYOUT = """<style>
 main { max-width: none; columns: 2; column-gap: 2.2rem; padding-bottom: 0; }
-[data-part=human], [data-part=students], footer { display: none; }
-[data-part=hard] tr:nth-child(n + 9) { display: none; }
-[data-part=hard] { break-before: column; }
+nav, .find, [data-part=human], [data-part=alike], [data-part=students], footer { display: none; }
+[data-part=tests] tr:nth-child(n + 9) { display: none; }
+[data-part=tests] { break-before: column; }
 </style></head>"""
 
 
@@ -63,12 +63,13 @@ def in_few_colours(picture: bytes) -> bytes:
 def main(arguments: list[str]) -> int:
     """Make the picture."""
     from course.grading.demo import play
+    from course.grading.habits import UNIT
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(arguments[0]) if arguments else Path(scratch, "class")
         if not arguments and play(folder):
             raise CourseError("the demo did not end as expected; no picture was made")
-        report = Classroom.open(folder).report
+        report = Classroom.open(folder).unit_report(UNIT)
         if not report.is_file():
             raise CourseError(f"{report} is missing; make it with: course report {folder}")
         page = Path(scratch, "page.html")
