@@ -57,10 +57,9 @@ def matched_samples(layers: Mapping[str, pd.DataFrame]) -> pd.Index:
     ['P1', 'P3']
     """
     _require_layers(layers)
-    measured = [layer.index[layer.notna().any(axis=1)] for layer in layers.values()]
-    everywhere = measured[0]
-    for others in measured[1:]:
-        everywhere = everywhere[everywhere.isin(others)]
+    everywhere, *others = (layer.index[layer.notna().any(axis=1)] for layer in layers.values())
+    for measured in others:
+        everywhere = everywhere[everywhere.isin(measured)]
     return everywhere
 
 
@@ -312,7 +311,7 @@ def feature_network(x: Any, *, threshold: float) -> Any:
     ranks = rankdata(values, axis=0)
     centred = ranks - ranks.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
-    standard = centred / np.where(length > 0, length, np.inf)  # a constant feature becomes 0 and correlates with none
+    standard = centred / np.where(length, length, np.inf)  # a constant feature becomes 0 and correlates with none
     linked = np.abs(standard.T @ standard) >= threshold - EQUAL
     np.fill_diagonal(linked, False)
     return pd.DataFrame(linked, index=x.columns, columns=x.columns) if isinstance(x, pd.DataFrame) else linked
@@ -421,7 +420,7 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
     The columns that both tables have are the anchors. The distance of two patients is Gower's: the mean over anchors of
     |difference| / range for quantities (range over both tables) and of 0 or 1 (same or not) for everything else.
 
-    The nearest is always somebody, whether he is the same person or not. So the result tells how ambiguous each answer
+    The nearest is always somebody, the same person or not. So the result tells how ambiguous each answer
     is, and gives no match where several are equally near.
 
     Parameters
@@ -468,7 +467,8 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
         ours, theirs = clinical_a[anchor].to_numpy()[:, None], clinical_b[anchor].to_numpy()[None, :]
         if _is_quantity(clinical_a[anchor]):
             spread = max(ours.max(), theirs.max()) - min(ours.min(), theirs.min())
-            distance += np.abs(ours - theirs) / (spread if spread > 0 else 1)
+            if spread > 0:  # a quantity that is the same for everybody tells nobody apart
+                distance += np.abs(ours - theirs) / spread
         else:
             distance += ours != theirs
     distance /= len(anchors)
