@@ -123,7 +123,7 @@ def scatter(dots: Sequence[Dot], *, title: str, x_label: str, y_label: str, low_
     """
     width, height, left, right, bottom, top = 640, 300, 52, 24, 44, 14
     plot_width, plot_height = width - left - right, height - bottom - top
-    floor = min(-0.25, math.floor(4 * min((dot.y for dot in dots), default=0)) / 4)
+    floor = min(-0.25, math.floor(4 * (min((dot.y for dot in dots), default=0) - 0.06)) / 4)
 
     def x(value: float) -> float:
         return left + plot_width * value
