@@ -406,7 +406,7 @@ def count_measured(matrix: np.ndarray, x: Any) -> np.ndarray:
     Traceback (most recent call last):
     ValueError: a distribution needs at least 2 measured values; sample 1 has 1
     """
-    n_measured: np.ndarray = matrix.shape[1] - np.isnan(matrix).sum(axis=1)
+    n_measured = np.array([matrix.shape[1] - np.count_nonzero(np.isnan(sample)) for sample in matrix])
     if n_measured.min() < 2:
         few = int(np.argmin(n_measured))
         raise ValueError(
@@ -482,8 +482,9 @@ def quantile_normalize(x: Any) -> Any:
     order = np.empty(matrix.shape, dtype=np.int32)  # half the memory of NumPy's own positions
     target = np.zeros(n_features)
     for sample, positions, n in zip(matrix, order, n_measured, strict=True):
-        positions[:] = np.argsort(sample)  # missing values come last
-        sample[:] = sample[positions]
+        increasing = np.argsort(sample)  # missing values come last
+        sample[:] = sample[increasing]
+        positions[:] = increasing
         target += stretch(sample[:n], n_features)
     target /= n_samples
     for sample, positions, n in zip(matrix, order, n_measured, strict=True):
