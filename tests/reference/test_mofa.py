@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,9 @@ def test_planted_factors_are_found(seed: int, lacking: float, gaps: float) -> No
 def test_the_bound_never_falls(seed: int, lacking: float, gaps: float, sparse: bool, at_random: bool) -> None:
     layers, _ = planted(seed, n=40, lacking=lacking, gaps=gaps)
     start = "random" if at_random else "pca"
-    model = MOFA(n_factors=6, sparse=sparse, start=start, min_variance=0, max_iterations=60, tolerance=1e-4).fit(layers)
+    model = MOFA(n_factors=6, sparse=sparse, start=start, min_variance=0, max_iterations=60, tolerance=1e-4)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # how far it gets does not matter
+        model.fit(layers)
     bound = model.bound_["bound"]
     assert (bound.diff().dropna() >= -1e-9 * bound.abs().max()).all()  # what rounding leaves
 
@@ -339,7 +342,7 @@ def test_bad_layers_are_named() -> None:
         ({"rna": rna.to_numpy(), "protein": protein.to_numpy()[:9]}, "the same samples in the same order"),
         ({"rna": pd.concat([rna, rna.iloc[:1]]), "protein": protein}, "row label 'P000' twice"),
         (
-            {"rna": rna.mask(rna.index == "P004"), "protein": protein.drop(index="P004")},
+            {"rna": nobody, "protein": protein.drop(index="P004")},
             "no value in any layer: 'P004'",
         ),
         ({}, "at least one layer"),
