@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import f as f_distribution
 
-from reference_impl.validation import as_matrix, labels, like, require_between
+from reference_impl.validation import as_matrix, labels, like, require_between, require_number
 
 PER_MILLION = 1e6
 NO_DIFFERENCE = 1e-6  # edgeR: log2 ratios that are all smaller than this are rounding
@@ -209,9 +209,19 @@ def _reference_position(reference: Any, counts: Any, matrix: np.ndarray, sizes: 
     return samples.index(reference)
 
 
-def _require_trim(value: float, name: str) -> None:
-    if not 0 <= value < 0.5:
-        raise ValueError(f"{name} must be at least 0 and below 0.5, a share cut off at either end; got {value!r}")
+def _require_trims(**trims: float) -> None:
+    for name, value in trims.items():
+        if not 0 <= require_number(value, name) < 0.5:
+            raise ValueError(f"{name} must be at least 0 and below 0.5, a share cut off at either end; got {value!r}")
+
+
+def _warn_of_stranger(counts: Any, position: int, chosen: int) -> None:
+    sample, other = labels(counts, 0)[position], labels(counts, 0)[chosen]
+    warnings.warn(f"sample {sample!r} shares no gene with the reference {other!r}; its factor is 1", stacklevel=3)
+
+
+def _per_sample(values: np.ndarray, counts: Any) -> Any:
+    return pd.Series(values, index=counts.index, name="factor") if isinstance(counts, pd.DataFrame) else values
 
 
 def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0.3, sum_trim: float = 0.05) -> Any:
@@ -267,8 +277,7 @@ def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0
     >>> tmm_factors(counts).round(4)
     array([1.4142, 0.7071])
     """
-    _require_trim(log_ratio_trim, "log_ratio_trim")
-    _require_trim(sum_trim, "sum_trim")
+    _require_trims(log_ratio_trim=log_ratio_trim, sum_trim=sum_trim)
     matrix = count_matrix(counts)
     sizes = library_sizes(matrix, counts)
     chosen = _reference_position(reference, counts, matrix, sizes)
@@ -276,21 +285,17 @@ def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0
     for position, (sample, size) in enumerate(zip(matrix, sizes, strict=True)):
         shared = (sample > 0) & (matrix[chosen] > 0)
         if not shared.any():
-            name, other = labels(counts, 0)[[position, chosen]]
-            warnings.warn(f"sample {name!r} shares no gene with the reference {other!r}; factor 1", stacklevel=2)
+            _warn_of_stranger(counts, position, chosen)
             continue
         ours, theirs = sample[shared], matrix[chosen, shared]
         our_share, their_share = ours / size, theirs / sizes[chosen]
         log_ratio = np.log2(our_share / their_share)
-        if np.abs(log_ratio).max() < NO_DIFFERENCE:
-            continue
         log_abundance = (np.log2(our_share) + np.log2(their_share)) / 2
+        variance = (1 - our_share) / ours + (1 - their_share) / theirs
         kept = middle_ranks(log_ratio, log_ratio_trim) & middle_ranks(log_abundance, sum_trim)
-        if kept.any():
-            variance = (1 - our_share[kept]) / ours[kept] + (1 - their_share[kept]) / theirs[kept]
-            log_factors[position] = np.average(log_ratio[kept], weights=1 / variance)
-    factors = 2 ** (log_factors - log_factors.mean())
-    return pd.Series(factors, index=counts.index, name="factor") if isinstance(counts, pd.DataFrame) else factors
+        if kept.any() and np.abs(log_ratio).max() >= NO_DIFFERENCE:
+            log_factors[position] = np.average(log_ratio[kept], weights=1 / variance[kept])
+    return _per_sample(2 ** (log_factors - log_factors.mean()), counts)
 
 
 def log_cpm(counts: Any, factors: Any = None, *, prior_count: float = 2.0) -> Any:
@@ -346,6 +351,15 @@ def log_cpm(counts: Any, factors: Any = None, *, prior_count: float = 2.0) -> An
 # ---------------------------------------------------------------- intensities
 
 
+def _who_lacks_most(matrix: np.ndarray, x: Any) -> str:
+    gaps = np.isnan(matrix).sum(axis=1)
+    worst = labels(x, 0)[int(np.argmax(gaps))]
+    return (
+        f"no feature was measured in every sample, so medians are not comparable; sample {worst!r} has the most gaps, "
+        f"{gaps.max()} of {matrix.shape[1]}: leave such samples out"
+    )
+
+
 def median_scale(log_intensity: Any) -> Any:
     """Take out each sample's own factor: shift log intensities until all samples have one median.
 
@@ -385,12 +399,7 @@ def median_scale(log_intensity: Any) -> Any:
     matrix = as_matrix(log_intensity, "log_intensity", missing=True)
     complete = ~np.isnan(matrix).any(axis=0)
     if not complete.any():
-        gaps = np.isnan(matrix).sum(axis=1)
-        worst = labels(log_intensity, 0)[int(np.argmax(gaps))]
-        raise ValueError(
-            f"no feature was measured in every sample, so medians are not comparable; sample {worst!r} has the most "
-            f"gaps, {gaps.max()} of {matrix.shape[1]}: leave such samples out"
-        )
+        raise ValueError(_who_lacks_most(matrix, log_intensity))
     medians = np.array([np.median(sample[complete]) for sample in matrix])
     matrix -= (medians - medians.mean())[:, None]
     return like(log_intensity, matrix)
@@ -426,15 +435,24 @@ def stretch(ordered: np.ndarray, size: int) -> np.ndarray:
     return np.interp(np.linspace(0, len(ordered) - 1, size), np.arange(len(ordered)), ordered)
 
 
-def average_positions(ordered: np.ndarray) -> np.ndarray:
-    """Position of each of the sorted values, counted from 0; equal values share the average of theirs.
+def read_target(target: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Read the target at the ranks of sorted values; equal values read it at the average of their ranks.
 
-    >>> average_positions(np.array([3.0, 7.0, 7.0, 9.0]))
-    array([0. , 1.5, 1.5, 3. ])
+    Where there are fewer values than the target has, their ranks are stretched to its length; between two ranks the
+    target is read by linear interpolation.
+
+    >>> read_target(np.array([10.0, 20.0, 40.0, 50.0]), np.array([3.0, 7.0, 7.0, 9.0]))
+    array([10., 30., 30., 50.])
+    >>> read_target(np.array([10.0, 20.0, 40.0]), np.array([3.0, 7.0]))
+    array([10., 40.])
     """
-    first = np.flatnonzero(np.append(True, ordered[1:] > ordered[:-1]))
+    rises = ordered[1:] > ordered[:-1]
+    if len(ordered) == len(target) and rises.all():
+        return target
+    first = np.flatnonzero(np.append(True, rises))
     length = np.diff(np.append(first, len(ordered)))
-    return np.repeat(first + (length - 1) / 2, length)
+    ranks = np.repeat(first + (length - 1) / 2, length)
+    return np.interp(ranks * ((len(target) - 1) / (len(ordered) - 1)), np.arange(len(target)), target)
 
 
 def quantile_normalize(x: Any) -> Any:
@@ -488,12 +506,8 @@ def quantile_normalize(x: Any) -> Any:
         target += stretch(sample[:n], n_features)
     target /= n_samples
     for sample, positions, n in zip(matrix, order, n_measured, strict=True):
-        if n == n_features and (sample[1:] > sample[:-1]).all():
-            sample[positions] = target
-        else:
-            ranks = average_positions(sample[:n]) * ((n_features - 1) / (n - 1))
-            sample[positions[:n]] = np.interp(ranks, np.arange(n_features), target)
-            sample[positions[n:]] = np.nan
+        sample[positions[:n]] = read_target(target, sample[:n])
+        sample[positions[n:]] = np.nan
     return like(x, matrix)
 
 
