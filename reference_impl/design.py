@@ -309,7 +309,7 @@ def feature_network(x: Any, *, threshold: float) -> Any:
     values = _require_measured(x)
     require_between(threshold, "threshold", 0, 1)
     ranks = rankdata(values, axis=0)
-    centred = ranks - ranks.mean(axis=0)
+    centred = ranks - (len(ranks) + 1) / 2  # the mean of 1 … n, whatever the ties
     length = np.sqrt((centred**2).sum(axis=0))
     standard = centred / np.where(length, length, np.inf)  # a constant feature becomes 0 and correlates with none
     linked = np.abs(standard.T @ standard) >= threshold - EQUAL
@@ -473,7 +473,7 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
             distance += ours != theirs
     distance /= len(anchors)
 
-    nearest, second = np.sort(distance, axis=1)[:, :2].T
+    nearest, second = np.sort(distance)[:, :2].T  # each row sorted
     n_candidates = (distance <= nearest[:, None] + EQUAL).sum(axis=1)
     unique = n_candidates == 1
     match = distance.argmin(axis=1)
@@ -486,8 +486,7 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
             "n_candidates": n_candidates,
             "margin": np.where(unique, second - nearest, 0.0),
             "mutual": unique & chosen_back,
-        },
-        index=clinical_a.index,
+        }
     )
 
 

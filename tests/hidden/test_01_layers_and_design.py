@@ -135,8 +135,12 @@ def test_any_correlation(paired_difference_variance, draw):
     """The variance is right for positive and negative correlations and unequal standard deviations.
 
     无论相关为正为负、标准差是否相等，方差都正确。"""
-    for rho in draw.rng.uniform(-1, 1, size=12):
-        sd_x, sd_y = draw.rng.uniform(0.2, 5, size=2)
+    some, rho = draw.rng.uniform(0.2, 5), draw.rng.uniform(0.1, 0.9)
+    assert_allclose(paired_difference_variance(0.0, some, rho), some**2, rtol=1e-9)
+    assert_allclose(paired_difference_variance(some, 0.0, -rho), some**2, rtol=1e-9)
+    for rho in (1.0, *draw.rng.uniform(-0.9, 0.9, size=10), -1.0):
+        small, large = draw.rng.uniform(0.1, 0.9), draw.rng.uniform(1.1, 5)
+        sd_x, sd_y = draw.rng.permutation([small, large])
         expected = reference.paired_difference_variance(sd_x, sd_y, rho)
         assert_allclose(paired_difference_variance(sd_x, sd_y, rho), expected, rtol=1e-9, atol=1e-9)
 
@@ -146,7 +150,7 @@ def test_differences_of_real_numbers(paired_difference_variance, draw):
     """It is the variance that the differences of paired numbers have, whatever their correlation.
 
     它就是成对数值之差的方差，无论两者相关与否。"""
-    for weight in (-1.5, 0.0, 1.5):
+    for weight in (1.5, 0.0, -1.5):
         x, noise = draw.rng.normal(size=(2, 40)) * draw.rng.uniform(0.5, 3)
         y = weight * x + noise
         variance = paired_difference_variance(x.std(ddof=1), y.std(ddof=1), np.corrcoef(x, y)[0, 1])
@@ -301,8 +305,8 @@ def stat1_of(cohort):
         table, pools = cohort.layers[layer], cohort.pools[layer]
         if layer == "rna":
             genes = cohort.features["rna"].index[cohort.features["rna"]["biotype"] != "spike_in"]
-            table = table[genes].div(table[genes].sum(axis=1), axis=0)
-            pools = pools[genes].div(pools[genes].sum(axis=1), axis=0)
+            table, pools = (reads[genes] + 1 for reads in (table, pools))
+            table, pools = (reads.div(reads.sum(axis=1), axis=0) for reads in (table, pools))
         (column,) = cohort.features[layer].index[cohort.features[layer]["symbol"] == "STAT1"]
         pool = np.log2(pools[column]).groupby(cohort.pool_samples[layer]["batch"]).mean()
         ratios[layer] = np.log2(table[column]) - cohort.samples[layer]["batch"].map(pool)
@@ -584,9 +588,9 @@ def test_the_generator_decides(network_overlap, draw):
 
 @points(1)
 def test_networks_that_cannot_be_compared_are_refused(network_overlap, draw):
-    """Two networks without any link, with other features, or with one-way links are refused with a ValueError.
+    """Networks without any link, of other features, or with one-way links are refused, and so is a seed for rng.
 
-    两个网络都没有边、特征不同、或有单向的边，都应以 ValueError 拒绝。"""
+    两个网络都没有边、特征不同、或有单向的边，都应以 ValueError 拒绝；用种子代替 rng 也应拒绝。"""
     a, b = draw.two_networks()
     one_way = a.copy()
     one_way[0, 1] = not one_way[1, 0]
@@ -596,6 +600,8 @@ def test_networks_that_cannot_be_compared_are_refused(network_overlap, draw):
             network_overlap(first, second, n_permutations=9, rng=draw.rng)
     with pytest.raises(ValueError, match=r"."):
         network_overlap(a, b, n_permutations=0, rng=draw.rng)
+    with pytest.raises(ValueError, match=r"."):
+        network_overlap(a, b, n_permutations=9, rng=42)
 
 
 # ---------------------------------------------------------------- anchor_map
@@ -637,6 +643,7 @@ def test_nearest_and_its_distance(anchor_map, draw):
 
     匹配者是另一项研究中最近的患者，距离是各锚点上的平均值。"""
     a, b = draw.clinic(14), draw.clinic(17, "B", oldest=95)
+    same_map(anchor_map(a.iloc[:1], b), reference.anchor_map(a.iloc[:1], b))
     found, expected = anchor_map(a, b), reference.anchor_map(a, b)
     assert found["match"].dropna().tolist() == expected["match"].dropna().tolist()
     assert_allclose(found["distance"].to_numpy(), expected["distance"].to_numpy(), atol=ROUNDING)
@@ -660,7 +667,7 @@ def test_several_equally_near(anchor_map, draw):
     有几名患者同样近时，匹配缺失，候选者全部计数，差距为 0。"""
     columns = ["smoker", "fasting", "share"]
     a, b = draw.clinic(16)[columns], draw.clinic(16, "B")[columns]
-    for table in (a, b):  # thirds cannot be written exactly, so that equal distances differ by rounding
+    for table in (a, b):
         table["share"] = draw.rng.integers(0, 4, size=16) / 3
         table.iloc[:4] = [["never", True, k / 3] for k in range(4)]
     expected = reference.anchor_map(a, b)
@@ -668,6 +675,15 @@ def test_several_equally_near(anchor_map, draw):
     assert found["match"].isna().tolist() == expected["match"].isna().tolist()
     assert found["n_candidates"].tolist() == expected["n_candidates"].tolist()
     assert_allclose(found["margin"].to_numpy(), expected["margin"].to_numpy(), atol=ROUNDING)
+
+    # Four patients at distance 0.3 / 2 by four ways of adding: tenths cannot be written exactly.
+    x, y = draw.rng.integers(4, 7, size=2) / 10
+    here = pd.DataFrame({"x": [x], "y": [y]}, index=["A1"])
+    around = pd.DataFrame({"x": [x + 0.1, x + 0.2, x + 0.3, x, 0, 1], "y": [y + 0.2, y + 0.1, y, y + 0.3, 0, 1]})
+    around.index = [f"B{k}" for k in range(6)]
+    found = anchor_map(here, around)
+    assert found["n_candidates"].tolist() == [4]
+    assert found["match"].isna().tolist() == [True]
 
 
 @points(1)
@@ -681,7 +697,7 @@ def test_margin(anchor_map, draw):
 
 @points(2)
 def test_mutual(anchor_map, draw):
-    """A match is mutual if the patient is also the only nearest one of the match; a claim that another can better is not.
+    """A match is mutual if the patient is also its only nearest one; a claim that another can better is not.
 
     只有当患者也是其匹配者唯一的最近者时，匹配才是相互的；别人更近或同样近时都不是。"""
     b = draw.clinic(12, "B")
@@ -715,12 +731,12 @@ def test_anchor_that_is_the_same_for_all(anchor_map, draw):
 
 @points(1)
 def test_unusable_anchors_are_refused(anchor_map, draw):
-    """A gap in an anchor, an anchor that is text here and numbers there, and no anchor at all are refused.
+    """Gaps, an anchor that is text here and numbers there, no anchor at all, and a study b of one are refused.
 
-    锚点有缺失、同一锚点在一处是文字在另一处是数字、没有任何共同的锚点：都应以 ValueError 拒绝。"""
+    锚点有缺失、同一锚点在一处是文字在另一处是数字、没有任何共同的锚点、研究 b 只有一人：都应以 ValueError 拒绝。"""
     a, b = draw.clinic(9), draw.clinic(9, "B")
     gap = a.copy()
     gap.iloc[int(draw.rng.integers(9)), 1] = np.nan
-    for first, second in ((gap, b), (a, b.assign(smoker=1)), (a[["age"]], b[["bmi"]])):
+    for first, second in ((gap, b), (a, b.assign(smoker=1)), (a[["age"]], b[["bmi"]]), (a, b.iloc[:1])):
         with pytest.raises(ValueError, match=r"."):
             anchor_map(first, second)
