@@ -812,14 +812,17 @@ def group_ions(features: pd.DataFrame, *, ppm: float, rt_window: float, mode: st
 
     lightest = features.index.get_indexer(pd.Index(isotopes["monoisotopic"])).tolist()
     group, own = np.array([chosen[position] for position in lightest]).T
-    mz, number = features["mz"].to_numpy(dtype=float), isotopes["isotope"].to_numpy()
-    columns = {"group": pd.factorize(group)[0], "adduct": hypotheses["adduct"].to_numpy()[own], "isotope": number}
-    result = pd.DataFrame(columns, index=features.index)
-    charge = np.array([abs(ADDUCTS[name].charge) for name in result["adduct"]])
-    added = np.array([ADDUCTS[name].added for name in result["adduct"]])
-    result["mass"] = charge * mz - number * ISOTOPE_SPACING - added
+    columns = {"group": pd.factorize(group)[0], "adduct": hypotheses["adduct"].to_numpy()[own]}
+    result = pd.DataFrame(columns, index=features.index).join(isotopes["isotope"])
+    result["mass"] = _carbon_12_mass(features["mz"], result["adduct"], result["isotope"])
     result["n_ions"] = result.groupby("group")["group"].transform("size")
     return result
+
+
+def _carbon_12_mass(mz: pd.Series, adduct: pd.Series, isotope: pd.Series) -> pd.Series:
+    """Neutral masses by ions of known adducts and numbers of carbon-13 atoms; what those add is taken off."""
+    charge, added = adduct.map(lambda name: abs(ADDUCTS[name].charge)), adduct.map(lambda name: ADDUCTS[name].added)
+    return charge * mz - isotope * ISOTOPE_SPACING - added
 
 
 def _require_ions(features: Any, mode: str, ppm: float, rt_window: float) -> list[int]:
