@@ -70,6 +70,11 @@ def _matched(x: Any, values: Any, name: str) -> pd.Series:
     return pd.Series(np.asarray(values), index=rows)
 
 
+def are_numbers(values: pd.Series) -> bool:
+    """Does a variable hold numbers, and not groups such as text, categories, True and False?"""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
 def variable_design(x: Any, variable: Any) -> np.ndarray:
     """Columns that describe a variable: an intercept and a slope for numbers, one indicator per level for groups.
 
@@ -80,7 +85,7 @@ def variable_design(x: Any, variable: Any) -> np.ndarray:
     """
     values = _matched(x, variable, "variable")
     codes, levels = batch_codes(x, variable, "variable")
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if are_numbers(values):
         numbers = values.to_numpy(dtype=float)
         if np.isinf(numbers).any():
             raise ValueError(f"variable is infinite for sample {values.index[np.isinf(numbers)][0]!r}")
@@ -124,7 +129,7 @@ def covariate_columns(x: Any, covariates: Any) -> Covariates:
     parts, owners, levels = [], [], {}
     for name in covariates.columns:
         design = _covariate(x, covariates[name], name)
-        if design.shape[1] > 1 or not pd.api.types.is_numeric_dtype(covariates[name]):
+        if not are_numbers(covariates[name]):
             levels[name] = _matched(x, covariates[name], f"covariate {name!r}").to_numpy()
         parts.append(design)
         owners += [name] * design.shape[1]
@@ -145,7 +150,7 @@ def _covariate(x: Any, values: pd.Series, name: Any) -> np.ndarray:
     """Columns of one covariate, each with mean 0 and length 1."""
     codes, names = batch_codes(x, values, f"covariate {name!r}")
     matched = _matched(x, values, f"covariate {name!r}")
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if are_numbers(values):
         columns = matched.to_numpy(dtype=float)[:, None]
         if np.isinf(columns).any():
             raise ValueError(f"covariate {name!r} is infinite for sample {matched.index[np.isinf(columns[:, 0])][0]!r}")
@@ -309,11 +314,10 @@ def pc_association(x: Any, variable: Any, *, n_components: int = 10) -> pd.DataF
     matrix = as_matrix(x, "x")
     design = variable_design(x, variable)
     require_integer(n_components, "n_components")
-    scores, sizes, _ = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
     if not np.ptp(matrix, axis=0).any():
         raise ValueError(f"the {len(matrix)} samples of x are all equal: they have no principal component")
-    rank = int((sizes > sizes[0] * max(matrix.shape) * np.finfo(float).eps).sum())
-    n_components = min(n_components, rank)
+    scores, sizes, _ = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
+    n_components = min(n_components, int(np.sum(sizes > 1e-10 * sizes[0])))
     explained = design @ np.linalg.lstsq(design, scores[:, :n_components])[0]
     table = {
         "variance": sizes[:n_components] ** 2 / np.sum(sizes**2),
