@@ -1,4 +1,4 @@
-"""Gaps below a detection limit: the value is lost, but that it lies below the limit is known, and that is information."""
+"""Gaps below a detection limit: the value is lost, but it is known to lie below the limit, and that is information."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def impute_left_censored(x: Any, limit: Any, *, rng: np.random.Generator) -> Any
         require_same_labels(x, limit, ("x", "limit"))
     filled = values.copy()
     design = np.ones((len(values), 1))
-    for column in np.flatnonzero(np.isnan(values).any(axis=0)):
+    for column in np.flatnonzero(np.isnan(values).any(axis=0)).tolist():
         # The Series brings the samples' names into messages.
         variable = pd.Series(values[:, column], index=labels(x, 0))
         try:

@@ -58,7 +58,7 @@ def impute_knn(x: Any, *, k: int) -> Any:
     require_integer(k, "k")
     distances = distances_over_shared(values)
     filled = values.copy()
-    for column in np.flatnonzero(np.isnan(values).any(axis=0)):
+    for column in np.flatnonzero(np.isnan(values).any(axis=0)).tolist():
         has = ~np.isnan(values[:, column])
         gaps = np.flatnonzero(~has)
         to_donors = distances[np.ix_(gaps, np.flatnonzero(has))]
@@ -250,7 +250,7 @@ def _require_enough(x: Any, gaps: np.ndarray) -> None:
 def _chain(x: Any, values: np.ndarray, gaps: np.ndarray, n_iterations: int, rng: np.random.Generator) -> np.ndarray:
     """One imputation: fill from each column itself, then draw every column from the others, again and again."""
     filled = values.copy()
-    columns = np.flatnonzero(gaps.any(axis=0))
+    columns: list[int] = np.flatnonzero(gaps.any(axis=0)).tolist()
     for column in columns:
         lost = gaps[:, column]
         filled[lost, column] = rng.choice(values[~lost, column], size=int(lost.sum()))

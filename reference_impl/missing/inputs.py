@@ -29,8 +29,8 @@ def as_vector(values: Any, name: str, *, length: int | None = None, missing: boo
     if bad.any():
         at = int(np.argmax(bad))
         sample = values.index[at] if isinstance(values, pd.Series) else at
-        problem = "missing (NaN); every sample must have a value" if np.isnan(vector[at]) else "infinite"
-        raise ValueError(f"{name} of sample {sample!r} is {problem}")
+        what = "missing (NaN); every sample must have a value" if np.isnan(vector[at]) else "infinite"
+        raise ValueError(f"{name} of sample {sample!r} is {what}")
     return vector
 
 

@@ -181,7 +181,7 @@ def require_sensitivity(imputations: Any, imputed: Any, group: Any) -> tuple[lis
 
 
 def tipping_point(table: pd.DataFrame) -> float:
-    """The smallest shift at which the conclusion falls: the δ nearest 0 in a table of `delta_sensitivity` without holds.
+    """The smallest shift that overturns the conclusion: of the δ tried, the one nearest 0 at which it does not hold.
 
     NaN if the conclusion holds at every δ tried. Whether a shift of that size is plausible is for the scientist to say.
 

@@ -1,10 +1,10 @@
-"""Every treatment under every mechanism: how far off is the estimate, and how often does its interval hold the truth?"""
+"""Every treatment under every mechanism: how far off is the estimate, how often does the interval hold the truth?"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 
 from reference_impl.missing.censoring import censored_regression, impute_left_censored
 from reference_impl.missing.imputation import impute_knn, mice
-from reference_impl.missing.mechanisms import amputate
+from reference_impl.missing.mechanisms import amputate, complete_cases
 from reference_impl.missing.pooling import pool_rubin
 from reference_impl.missing.weighting import inverse_probability_mean
 from reference_impl.validation import require_between, require_generator, require_integer
@@ -20,8 +20,17 @@ from reference_impl.validation import require_between, require_generator, requir
 TRUE_MEAN = 20.0
 MECHANISMS = ("MCAR", "MAR", "MNAR")
 
-# A treatment: table, limit, imputations, generator → estimate, standard error, degrees of freedom.
-Treatment = Callable[[pd.DataFrame, float, int, np.random.Generator], tuple[float, float, float]]
+
+class Gapped(NamedTuple):
+    """What a treatment gets: a table whose protein has gaps, the limit an analyst would believe in, how to impute."""
+
+    table: pd.DataFrame
+    limit: float
+    m: int
+    rng: np.random.Generator
+
+
+Result = tuple[float, float, float]  # estimate, standard error, degrees of freedom
 
 
 def simulate_patients(n_samples: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -44,71 +53,61 @@ def simulate_patients(n_samples: int, rng: np.random.Generator) -> pd.DataFrame:
 # ---------------------------------------------------------------- treatments
 
 
-def _of_values(values: Any) -> tuple[float, float, float]:
+def _of_values(values: Any) -> Result:
     """Mean of a variable without gaps, as if nothing had been missing."""
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values))), len(values) - 1.0
 
 
-def _of_tables(tables: list[pd.DataFrame]) -> tuple[float, float, float]:
+def _of_tables(tables: list[pd.DataFrame]) -> Result:
     """Mean of the protein pooled over imputed tables."""
     n = len(tables[0])
     variances = [table["protein"].var() / n for table in tables]
     pooled = pool_rubin([table["protein"].mean() for table in tables], variances, df_complete=n - 1)
-    return pooled.estimate, np.sqrt(pooled.variance), pooled.df
+    return pooled.estimate, float(np.sqrt(pooled.variance)), pooled.df
 
 
-def _complete(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    return _of_values(table["protein"].dropna())
+def _complete(given: Gapped) -> Result:
+    return _of_values(complete_cases(given.table)["protein"])
 
 
-def _half_limit(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    return _of_values(table["protein"].fillna(limit - 1.0))  # half of it on the original scale
+def _half_limit(given: Gapped) -> Result:
+    return _of_values(given.table["protein"].fillna(given.limit - 1.0))  # half of it on the original scale
 
 
-def _knn(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    return _of_values(impute_knn(table, k=5)["protein"])
+def _knn(given: Gapped) -> Result:
+    return _of_values(impute_knn(given.table, k=5)["protein"])
 
 
-def _mice_without_run(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> Any:
+def _chained(given: Gapped, columns: list[str]) -> Result:
     # One variable has gaps, so one round is enough: nothing it is drawn from changes in a second.
-    return _of_tables(mice(table[["protein", "other"]], m=m, n_iterations=1, rng=rng))
+    return _of_tables(mice(given.table[["protein", *columns]], m=given.m, n_iterations=1, rng=given.rng))
 
 
-def _mice_with_run(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> Any:
-    return _of_tables(mice(table, m=m, n_iterations=1, rng=rng))
+def _weighted(given: Gapped, columns: list[str]) -> Result:
+    return *inverse_probability_mean(given.table["protein"], given.table[columns]), np.inf
 
 
-def _weighted(table: pd.DataFrame, columns: list[str]) -> tuple[float, float, float]:
-    return *inverse_probability_mean(table["protein"], table[columns]), np.inf
+def _left_censored(given: Gapped) -> Result:
+    table = given.table[["protein"]]
+    return _of_tables([impute_left_censored(table, given.limit, rng=given.rng) for _ in range(given.m)])
 
 
-def _ipw_without_run(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> Any:
-    return _weighted(table, ["other"])
+def _censored(given: Gapped) -> Result:
+    other = given.table[["other"]]
+    fit = censored_regression(given.table["protein"], other - other.mean(), given.limit)
+    # The intercept is the mean at the sample's own mean of the other protein, which is sampled too.
+    sampled = fit.coefficients["other"] ** 2 * other["other"].var() / len(other)
+    return fit.coefficients["intercept"], float(np.sqrt(fit.standard_errors["intercept"] ** 2 + sampled)), np.inf
 
 
-def _ipw_with_run(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> Any:
-    return _weighted(table, ["other", "run"])
-
-
-def _censored(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    centred = table[["other"]] - table["other"].mean()  # the intercept is then the mean of the protein
-    fit = censored_regression(table["protein"], centred, limit)
-    slope_part = fit.coefficients["other"] ** 2 * table["other"].var() / len(table)
-    return fit.coefficients["intercept"], np.sqrt(fit.standard_errors["intercept"] ** 2 + slope_part), np.inf
-
-
-def _left_censored(table: pd.DataFrame, limit: float, m: int, rng: np.random.Generator) -> Any:
-    return _of_tables([impute_left_censored(table[["protein"]], limit, rng=rng) for _ in range(m)])
-
-
-TREATMENTS: dict[str, Treatment] = {
+TREATMENTS: dict[str, Callable[[Gapped], Result]] = {
     "complete cases": _complete,
     "half the limit": _half_limit,
     "k nearest neighbours": _knn,
-    "chained equations, run left out": _mice_without_run,
-    "chained equations": _mice_with_run,
-    "inverse probability, run left out": _ipw_without_run,
-    "inverse probability": _ipw_with_run,
+    "chained equations, run left out": lambda given: _chained(given, ["other"]),
+    "chained equations": lambda given: _chained(given, ["other", "run"]),
+    "inverse probability, run left out": lambda given: _weighted(given, ["other"]),
+    "inverse probability": lambda given: _weighted(given, ["other", "run"]),
     "left-censored imputation": _left_censored,
     "censored likelihood": _censored,
 }
@@ -167,7 +166,7 @@ def compare_treatments(
         for repeat in range(n_repeats):
             table, limit = _with_gaps(simulate_patients(n_samples, rng), mechanism, rate, rng)
             for name, treat in TREATMENTS.items():
-                estimate, error, df = treat(table, limit, m, rng)
+                estimate, error, df = treat(Gapped(table, limit, m, rng))
                 reach = student_t.ppf(0.975, df) * error
                 found[name].append((estimate - TRUE_MEAN, abs(estimate - TRUE_MEAN) <= reach))
             if progress:

@@ -1,4 +1,4 @@
-"""Tests of reference_impl.missing: original implementations, closed forms, invariants, errors, and the cohort's truth."""
+"""Tests of reference_impl.missing: original implementations, closed forms, invariants, errors, the cohort's truth."""
 
 from __future__ import annotations
 
