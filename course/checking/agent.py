@@ -33,6 +33,15 @@ _MOST_WARNINGS = 50
 _kept: dict[int, Any] = {}  # what stayed here, by the number of its handle
 
 
+def stay() -> None:
+    """Let `exit()` and `quit()` in a cell end nothing: they would end the kernel some time after that cell."""
+    from IPython import get_ipython  # type: ignore[attr-defined]
+
+    shell = get_ipython()
+    if shell is not None:
+        shell.ask_exit = lambda: None
+
+
 def answer(folder: str, request: str, reply: str, names: dict[str, Any] | None = None) -> None:
     """Read a request file, do what it asks with the notebook's names, write the answer file."""
     if names is None:

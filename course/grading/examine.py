@@ -617,8 +617,21 @@ class _KernelSession:
         if result.status in (CellStatus.TIMEOUT, CellStatus.OUTPUT, CellStatus.KERNEL_DIED):
             self._skip.add(position)
             self._slow_cells += 1
+        if result.status in (CellStatus.MEMORY, CellStatus.OUTPUT) and not self._is_well():
+            self._skip.add(position)
+            self._lose_kernel()
         result.outputs = self._within_budget(result.outputs)
         return result
+
+    def _is_well(self) -> bool:
+        """Whether the kernel still answers; a flood that it could not get rid of takes the memory it needs."""
+        if self._kernel is None:
+            return True
+        request = wire.encode({"do": "get", "name": "np", "records": []})
+        try:
+            return self._read(self._kernel.ask(request, _ANSWERS_AT_ONCE))["status"] != "raised"
+        except (KernelDied, KernelTimeout, wire.WireError):
+            return False
 
     def _within_budget(self, outputs: list[Any]) -> list[Any]:
         """The outputs as any writer can write them, and none once the whole submission has shown too much."""
@@ -780,6 +793,7 @@ class _KernelSession:
         return self._notebook
 
 
+_ANSWERS_AT_ONCE = 2.0  # seconds
 _MOST_OUTPUT_CELLS = 4  # as many cells as may use up all of their output
 _STATUSES = ("value", "function", "raised", "missing", "cannot_cross")
 

@@ -358,6 +358,8 @@ class Kernel:
         self._session = self._manager.session
         self._shell = self._manager.connect_shell()
         self._iopub = self._manager.connect_iopub()
+        # A message longer than a frame may be ends the connection it comes on, and nothing else tells of it.
+        self._dropped = self._iopub.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._poller = zmq.Poller()
         self._poller.register(self._shell, zmq.POLLIN)
         self._poller.register(self._iopub, zmq.POLLIN)
@@ -372,7 +374,7 @@ class Kernel:
         if self.ready:
             return
         try:
-            reply = self._execute("import course.checking.agent as _", seconds=self.limits.start_seconds, silent=True)
+            reply = self._execute("import course.checking.agent as _; _.stay()", seconds=self.limits.start_seconds, silent=True)
             if reply["status"] != "ok":
                 raise KernelStartError(f"a new kernel can't import its helpers: {reply.get('evalue', '')}")
             self._execute("del _", seconds=self.limits.start_seconds, silent=True)
@@ -458,10 +460,11 @@ class Kernel:
             if left <= 0:
                 return None
             ready = dict(self._poller.poll(max(1, min(200, int(left * 1000)))))
+            outputs.flooded = outputs.flooded or self._lost_outputs()
             if self._iopub in ready:
                 self._drain(parent, outputs)
-                if outputs.flooded:
-                    return self._interrupt(parent, outputs)
+            if outputs.flooded:
+                return self._interrupt(parent, outputs)
             if self._shell in ready:
                 content = self._receive(self._shell, parent, "execute_reply")
                 if content is not None:
@@ -539,6 +542,14 @@ class Kernel:
             if message is not None and parent is not None and message["parent_header"].get("msg_id") == parent:
                 outputs.take(message, size)
 
+    def _lost_outputs(self) -> bool:
+        """Whether the connection for outputs was cut since this was last asked."""
+        lost = False
+        while self._dropped.poll(0):
+            self._dropped.recv_multipart()
+            lost = True
+        return lost
+
     def _alive(self) -> bool:
         process = self._manager.provisioner.process if self._manager.provisioner else None
         return process is not None and process.poll() is None
@@ -553,7 +564,7 @@ class Kernel:
         """End the kernel and remove its folder."""
         if hasattr(self, "_manager"):
             self.kill()
-            for name in ("_shell", "_iopub"):
+            for name in ("_dropped", "_shell", "_iopub"):
                 if hasattr(self, name):
                     getattr(self, name).close(linger=0)
             self._manager.cleanup_resources()

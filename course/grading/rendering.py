@@ -1,12 +1,19 @@
 """The autograded notebook: what formgrader shows, with the points where nbgrader looks for them.
 
 A check cell's output is a table of its tests for the grader's eye, and the points as the cell's value, which is how
-nbgrader's own `determine_grade` reads partial credit. Formgrader shows HTML as it finds it, so what a student wrote or
-displayed carries none: tags in prose are shown as text, and outputs are text and pictures.
+nbgrader's own `determine_grade` reads partial credit.
+
+Formgrader shows HTML as it finds it, follows every link and typesets every formula, with the rights of whoever grades.
+So a notebook that it shows is made anew, from lists of what is allowed: of a cell its kind, id, source and nbgrader's
+marks as released; of an output plain text, and pictures that are PNG or JPEG from their first byte. In prose of a
+student, tags and entities are shown as text, links lead to the web only, pictures are not loaded, and TeX that links,
+styles or loads is shown as it is written. HTML, SVG, JavaScript, LaTeX, Markdown and widgets of a student are left out.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import html
 import re
 from collections.abc import Mapping
@@ -19,7 +26,14 @@ from course.grading.store import write_atomically
 from course.grading.verdict import Verdict
 
 LARGEST_OUTPUT = 200_000  # letters that one output may show in formgrader
-_SAFE_KINDS = ("text/plain", "image/png", "image/jpeg", "text/latex")
+_PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\x1b(?!\[[0-9;]*m)")
+_ACTIVE_TEX = re.compile(
+    r"\\(?=(?:href|url|style|class|cssId|require|unicode|mmlToken|includegraphics|data|html\w*|def|let|newcommand|"
+    r"renewcommand|newenvironment|DeclareMathOperator|csname)(?![A-Za-z]))"
+)
+_NO_WEB_LINK = re.compile(r"\](?=\(\s*(?!https?://|#|mailto:))", re.IGNORECASE)
+_APART = "\u200b"  # has no width and belongs to no syntax, so what it stands in is text; a backslash could be escaped
 
 
 def rendered(executed: Mapping[str, Any], verdict: Verdict, library: Library | None = None) -> dict[str, Any]:
@@ -37,18 +51,23 @@ def rendered(executed: Mapping[str, Any], verdict: Verdict, library: Library | N
     cells = []
     for cell in executed["cells"]:
         grade_id = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        known = template.by_grade_id.get(grade_id)
+        shown = {
+            "cell_type": cell["cell_type"],
+            "id": cell["id"],
+            "metadata": {"nbgrader": dict(known["metadata"]["nbgrader"])} if known else {},
+            "source": cell["source"],
+        }
         if grade_id in exercises:
-            exercise = exercises[grade_id]
-            cells.append({**cell, "execution_count": None, "outputs": check_outputs(exercise, verdict["language"])})
+            outputs = check_outputs(exercises[grade_id], verdict["language"])
+            cells.append({**shown, "execution_count": None, "outputs": outputs})
         elif cell["cell_type"] == "code":
-            outputs = [harmless_output(output) for output in cell.get("outputs", [])]
-            cells.append({**cell, "outputs": [output for output in outputs if output is not None]})
-        elif cell["source"] in released:
-            cells.append(dict(cell))
+            outputs = [harmless for output in cell.get("outputs", []) if (harmless := harmless_output(output))]
+            cells.append({**shown, "execution_count": cell.get("execution_count"), "outputs": outputs})
         else:
-            cells.append({**cell, "source": harmless_prose(cell["source"])})
-    metadata = {**executed["metadata"], "course": {"unit": verdict["unit"], "language": verdict["language"]}}
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+            prose = cell["source"] if cell["source"] in released else harmless_prose(cell["source"])
+            cells.append({**shown, "cell_type": "markdown", "source": prose})
+    return {"cells": cells, "metadata": dict(template.metadata), "nbformat": 4, "nbformat_minor": 5}
 
 
 def check_outputs(exercise: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
@@ -92,21 +111,61 @@ def harmless_prose(source: str) -> str:
 
     >>> harmless_prose("if a < b: <script>alert(1)</script>")
     'if a < b: &lt;script>alert(1)&lt;/script>'
+    >>> harmless_prose("[a](javascript:b) [c](https://d.org)")
+    '[a]\\u200b(javascript:b) [c](https://d.org)'
     """
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", source)
+    source = harmless_text(source)
+    source = re.sub(r"&(?=[#\w])", "&amp;", source)  # an entity could spell what is looked for below
+    source = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", source)
+    source = source.replace("![", f"!{_APART}[").replace("]:", f"]{_APART}:")
+    source = _NO_WEB_LINK.sub(f"]{_APART}", source)
+    return _ACTIVE_TEX.sub(lambda slash: slash[0] + _APART, source)
+
+
+def harmless_text(text: str) -> str:
+    """Text without characters that command a terminal or turn the direction of reading; colours stay.
+
+    >>> harmless_text("\\x1b[31mred\\x1b[0m \\x1b]0;title\\x07")
+    '\\x1b[31mred\\x1b[0m �]0;title�'
+    """
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def harmless_output(output: Mapping[str, Any]) -> dict[str, Any] | None:
     """An output of student code as text or picture, cut to a size that a browser can show; None if nothing is left."""
-    if output.get("output_type") == "stream":
-        text = output["text"] if isinstance(output["text"], str) else "".join(output["text"])
-        return {**output, "text": text[:LARGEST_OUTPUT]}
-    if output.get("output_type") in ("display_data", "execute_result"):
-        data = {kind: content for kind, content in output.get("data", {}).items() if kind in _SAFE_KINDS}
-        if "text/latex" in data:
-            data["text/latex"] = harmless_prose("".join(data["text/latex"]))
-        return {**output, "data": data, "metadata": {}} if data else None
-    return dict(output)
+    kind = output.get("output_type")
+    if kind == "stream":
+        return {"output_type": kind, "name": output["name"], "text": _shown(output["text"])}
+    if kind == "error":
+        trace = [_shown(line) for line in output.get("traceback", [])][:200]
+        return {
+            "output_type": kind,
+            "ename": _shown(output["ename"])[:200],
+            "evalue": _shown(output["evalue"])[:2000],
+            "traceback": trace if sum(map(len, trace)) <= LARGEST_OUTPUT else trace[-1:],
+        }
+    if kind in ("display_data", "execute_result"):
+        data = {name: content for name in _PICTURES if (content := _picture(name, output.get("data", {}).get(name)))}
+        if "text/plain" in output.get("data", {}):
+            data["text/plain"] = _shown(output["data"]["text/plain"])
+        count = {"execution_count": output.get("execution_count")} if kind == "execute_result" else {}
+        return {"output_type": kind, "data": data, "metadata": {}, **count} if data else None
+    return None
+
+
+def _shown(text: Any) -> str:
+    whole = text if isinstance(text, str) else "".join(map(str, text)) if isinstance(text, list) else str(text)
+    return harmless_text(whole[:LARGEST_OUTPUT])
+
+
+def _picture(kind: str, content: Any) -> str | None:
+    """A picture's data, decoded and encoded again, if they are that kind of picture."""
+    text = content if isinstance(content, str) else "".join(map(str, content)) if isinstance(content, list) else ""
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return base64.b64encode(data).decode("ascii") if data.startswith(_PICTURES[kind]) else None
 
 
 def write(folder: Path, unit: str, notebook: Mapping[str, Any]) -> Path:

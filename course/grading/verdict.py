@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from course.grading.store import printable, write_atomically
 
 SCHEMA = Path(__file__).with_name("verdict.schema.json")
 NOT_ISOLATED = "not isolated"
+# What commands a terminal or turns the direction of reading; a verdict is printed and read by people.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 Verdict = dict[str, Any]
 
@@ -66,9 +69,22 @@ def build(
         "exercises": [dict(exercise) for exercise in exercises],
         "written": dict(written) if written else None,
     }
-    verdict = printable(verdict)
+    verdict = _readable(printable(verdict))
     validate(verdict)
     return verdict
+
+
+def _readable(part: Any) -> Any:
+    """A part of a verdict without characters that do something instead of being read.
+
+    >>> _readable({"message": "\\x1b]0;title\\x07"})
+    {'message': '\ufffd]0;title\ufffd'}
+    """
+    if isinstance(part, str):
+        return _CONTROLS.sub("\ufffd", part)
+    if isinstance(part, dict):
+        return {key: _readable(value) for key, value in part.items()}
+    return [_readable(value) for value in part] if isinstance(part, list) else part
 
 
 def not_graded(
@@ -106,6 +122,7 @@ def not_graded(
         "exercises": [],
         "written": dict(written) if written else None,
     }
+    verdict = _readable(printable(verdict))
     validate(verdict)
     return verdict
 
