@@ -18,6 +18,7 @@ from typing import Any
 
 from course import nbgrader_settings, paths
 from course.errors import CourseError
+from course.grading import late
 from course.grading.classroom import Classroom
 from course.grading.nbgrader_tools import path_with_tools
 
@@ -48,6 +49,7 @@ def apply(config: Any, classroom: Classroom, language: str = "en") -> None:
     config.CourseDirectory.db_url = classroom.database_url
     config.CourseDirectory.source_directory = str(paths.SOLUTIONS / language)
     config.CourseDirectory.release_directory = f"release/{language}"
+    late.configure(config, classroom.rules.late)
     config.GenerateAssignment.preprocessors = [*_generate_assignment_steps(), f"{_PLUGIN}.GiveCohort"]
     if classroom.execution == "course":
         _examine_ourselves(config)

@@ -8,6 +8,7 @@ gradebook.db         nbgrader's gradebook
 data/                the class's own cohort, and its truth
 release/<lang>/      what students get
 submitted/           what they hand in: submitted/{student}/{unit}/*.ipynb
+attempts/            every version that was handed in, with its time
 verdicts/            what the examination found, one JSON per student and unit
 autograded/          the notebooks with their points, for formgrader
 feedback/            what students read
@@ -33,6 +34,7 @@ from pathlib import Path
 
 from course import paths
 from course.errors import CourseError
+from course.grading.deadlines import Rules, read_rules
 from course.grading.store import write_atomically
 
 SETTINGS = "class.toml"
@@ -40,6 +42,8 @@ KEY = "secret.key"
 ROSTER = "roster.csv"
 EXECUTIONS = ("course", "nbgrader")
 _ROSTER_COLUMNS = ("id", "first_name", "last_name", "email", "language")
+# Written where they are used: more time for everything, and what a learning platform calls the student.
+_MORE_ROSTER_COLUMNS = ("extension", "section", "login", "sis_id", "canvas_id", "moodle_id")
 # nbgrader makes folders and URLs of student ids, and joins keys with "+".
 STUDENT_ID = re.compile(r"[^\W_][\w.@-]{0,63}", re.UNICODE)
 
@@ -55,6 +59,12 @@ class Student:
     last_name: str = ""
     email: str = ""
     language: str = ""
+    extension: str = ""
+    section: str = ""
+    login: str = ""
+    sis_id: str = ""
+    canvas_id: str = ""
+    moodle_id: str = ""
 
     @property
     def name(self) -> str:
@@ -93,10 +103,7 @@ class Classroom:
             raise CourseError(
                 f"{folder} is not a class (it has no {SETTINGS}); make one with: course class new {folder}"
             )
-        try:
-            settings = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise CourseError(f"{file} can't be read: {error}; correct that line") from None
+        settings = _read_settings(file)
         values = {name: _setting(file, settings, name, default) for name, default in _DEFAULTS.items()}
         _one_of(file, "language", values["language"], paths.LANGUAGES)
         _one_of(file, "execution", values["execution"], EXECUTIONS)
@@ -175,9 +182,53 @@ class Classroom:
         return self.folder / "release" / language
 
     @cached_property
+    def rules(self) -> Rules:
+        """What is due when, who has longer, what lateness costs, and which attempt counts."""
+        file = self.folder / SETTINGS
+        extensions = {student.id: student.extension for student in self.roster.values()}
+        return read_rules(file, _read_settings(file), extensions)
+
+    @cached_property
     def roster(self) -> dict[str, Student]:
         """Who is in the class, by id."""
         return read_roster(self.folder / ROSTER)
+
+
+def _read_settings(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CourseError(f"{file} can't be read: {error}; correct that line") from None
+
+
+def shown_url(database: str) -> str:
+    """A database's URL for messages: without the password.
+
+    >>> shown_url("postgresql+psycopg://ada:secret@host/grades")
+    'postgresql+psycopg://ada:***@host/grades'
+    """
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", database)
+
+
+def set_database(classroom: Classroom, url: str) -> Classroom:
+    """Move a class to another gradebook: class.toml says so from now on, to nbgrader and formgrader too.
+
+    Raises
+    ------
+    CourseError : the line of class.toml can't be found
+    """
+    if url == classroom.database:
+        return classroom
+    file = classroom.folder / SETTINGS
+    text = file.read_text(encoding="utf-8")
+    line = f"database = {_quoted(url)}"
+    changed, n = re.subn(r"^database\s*=.*$", lambda _: line, text, flags=re.MULTILINE)
+    if n == 0:  # before the first table, where plain settings end
+        changed = f"{line}\n{text}"
+    if n > 1 or tomllib.loads(changed).get("database") != url:
+        raise CourseError(f"{file}: write the line yourself: {line}")
+    write_text(file, changed)
+    return Classroom.open(classroom.folder)
 
 
 _DEFAULTS = {"name": "", "course_id": "multiomics", "language": "en", "execution": "course", "database": ""}
@@ -232,7 +283,8 @@ def read_roster(file: Path) -> dict[str, Student]:
         raise CourseError(f"{file} has no column id (its columns: {', '.join(columns) or 'none'})")
     students: dict[str, Student] = {}
     for number, line in lines:
-        student = Student(**{name: (line.get(name) or "").strip() for name in _ROSTER_COLUMNS})
+        names = (*_ROSTER_COLUMNS, *_MORE_ROSTER_COLUMNS)
+        student = Student(**{name: (line.get(name) or "").strip() for name in names})
         where = f"{file}, line {number}"
         check_student_id(student.id, where)
         if student.id in students:
@@ -362,6 +414,19 @@ execution = "course"
 
 # Empty: gradebook.db in this folder. Otherwise an SQLAlchemy URL, such as postgresql+psycopg://user@host/name
 database = {_quoted(database)}
+
+# Of several versions that a student hands in: "last", "best", or "last_before_deadline".
+attempts = "last"
+
+# When units are due, who has longer (or in the roster's column extension), and what lateness costs:
+# [due]
+# 03_robust_qc = 2027-03-01T23:59:00+08:00
+# [extensions.student-id]
+# 03_robust_qc = "3 days"
+# [late]
+# method = "per_day"   # or "zero", "none"
+# per_day = 0.1        # of the points earned, for each day begun
+# grace = "15 minutes"
 """
     write_text(folder / SETTINGS, text)
     config = '''"""nbgrader's settings for this class; they come from the course."""
@@ -388,9 +453,11 @@ def write_key(folder: Path, key: bytes) -> None:
 
 def write_roster(file: Path, students: Mapping[str, Student]) -> None:
     """Write the roster, complete or not at all."""
-    lines = [",".join(_ROSTER_COLUMNS)]
+    used = [name for name in _MORE_ROSTER_COLUMNS if any(getattr(student, name) for student in students.values())]
+    columns = (*_ROSTER_COLUMNS, *used)
+    lines = [",".join(columns)]
     for student in students.values():
-        lines.append(",".join(_csv_field(getattr(student, column)) for column in _ROSTER_COLUMNS))
+        lines.append(",".join(_csv_field(getattr(student, column)) for column in columns))
     write_text(file, "\n".join(lines) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,12 +86,23 @@ def grade(
     inbox: Annotated[
         Path | None, typer.Option("--from", help="First take the notebooks of this folder, named after the students.")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="From now on keep the gradebook there, such as postgresql+psycopg://user@host/name."),
+    ] = None,
 ) -> None:
     """Grade what was handed in: gradebook, feedback and report. What is known already is not examined again."""
     from course.grading import grade as grading
-    from course.grading.classroom import Classroom
+    from course.grading.classroom import Classroom, set_database, shown_url
 
     classroom = Classroom.open(folder)
+    if database is not None and database != classroom.database:
+        from course.grading.gradebook import open_gradebook
+
+        with open_gradebook(dataclasses.replace(classroom, database=database)):
+            pass  # it can be used: only then does the class move
+        classroom = set_database(classroom, database)
+        typer.echo(f"the gradebook is {shown_url(classroom.database_url)} from now on (class.toml says so)")
     units = [paths.find_unit(name) for name in unit] if unit else None
     outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox)
     typer.echo(outcome.summary())

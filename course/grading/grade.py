@@ -20,13 +20,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from course.errors import CourseError
-from course.grading import feedback, intake, release, rendering, report
+from course.grading import attempts, feedback, intake, release, rendering, report
 from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom
-from course.grading.gradebook import ClassGradebook, handed_in_at, open_gradebook
+from course.grading.deadlines import in_force
+from course.grading.gradebook import ClassGradebook, open_gradebook
 from course.grading.intake import Library, Refused, Submission
 from course.grading.store import Store, digest
 from course.grading.verdict import Verdict
+from course.grading.writer import one_writer
 
 if TYPE_CHECKING:
     from course.grading.pool import Job
@@ -92,6 +94,13 @@ def grade_class(
     ------
     CourseError : there is nothing to grade, or the class or its gradebook can't be used
     """
+    with one_writer(classroom):
+        return _grade(classroom, units, jobs, inbox, console or Console(stderr=True))
+
+
+def _grade(
+    classroom: Classroom, units: Sequence[str] | None, jobs: int | None, inbox: Path | None, console: Console
+) -> Outcome:
     library = Library()
     outcome = Outcome(classroom)
     if inbox is not None:
@@ -104,23 +113,31 @@ def grade_class(
         )
     _drop_stale(classroom, handed_in, units)
     submissions = [item for item in handed_in if isinstance(item, Submission)]
+    candidates = {_key(item): _candidates(classroom, item, library) for item in submissions}
+    examined = [candidate for found in candidates.values() for candidate in found]
     columns = (
         *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
     )
-    with Progress(*columns, console=console or Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Preparing", total=len(handed_in))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Preparing", total=len(handed_in) - len(submissions) + len(examined))
         enter_units(classroom, library, sorted({submission.unit for submission in submissions}))
         with open_gradebook(classroom) as gradebook:
             gradebook.enter_roster(classroom.roster.values())
+            gradebook.settle()
             for item in handed_in:
                 if isinstance(item, Refused):
                     outcome.not_graded.append(_refuse(classroom, item))
                     bar.advance(task)
             bar.update(task, description="Grading")
-            with closing(_examined(classroom, submissions, jobs)) as results:  # Ctrl-C ends the workers, too
-                for examined in results:
-                    _finish(classroom, gradebook, library, examined, outcome)
-                    bar.update(task, description=f"{examined.submission.student} · {examined.submission.unit}")
+            waiting: dict[tuple[str, str], list[Examined]] = {}
+            with closing(_examined(classroom, examined, jobs)) as results:  # Ctrl-C ends the workers, too
+                for result in results:
+                    key = _key(result.submission)
+                    waiting.setdefault(key, []).append(result)
+                    if len(waiting[key]) == len(candidates[key]):
+                        chosen = _choose_attempt(classroom, waiting.pop(key))
+                        _finish(classroom, gradebook, library, chosen, outcome)
+                    bar.update(task, description=f"{result.submission.student} · {result.submission.unit}")
                     bar.advance(task)
     outcome.report = report.write(classroom)
     return outcome
@@ -139,6 +156,40 @@ def released_points(library: Library, unit: str) -> dict[str, float]:
     cells = library.template(unit, "en").by_grade_id
     marks = {name: cell["metadata"]["nbgrader"] for name, cell in cells.items()}
     return {name: float(mark["points"]) for name, mark in marks.items() if mark.get("grade")}
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Attempts
+
+
+def _key(submission: Submission) -> tuple[str, str]:
+    return submission.student, submission.unit
+
+
+def _candidates(classroom: Classroom, submission: Submission, library: Library) -> list[Submission]:
+    """The attempts that must be examined: all where the best counts, otherwise the one that counts."""
+    kept = attempts.keep(classroom, submission)
+    if classroom.rules.attempts == "best":
+        newest = {item.submission: item for item in kept}
+        return [attempts.submission_of(item, submission, library) for item in newest.values()]
+    found = attempts.attempts_of(kept, classroom.rules, *_key(submission), {})
+    number = in_force(found, classroom.rules.attempts).number
+    return [attempts.submission_of(kept[number - 1], submission, library)]
+
+
+def _choose_attempt(classroom: Classroom, results: Sequence[Examined]) -> Examined:
+    """Of the attempts that were examined the one that counts."""
+    student, unit = _key(results[0].submission)
+    kept = attempts.read(classroom, student, unit)
+    by_digest = {result.submission.sha256: result for result in results}
+    earned = {
+        digest: result.verdict["points"] for digest, result in by_digest.items() if result.verdict["status"] == "graded"
+    }
+    found = attempts.attempts_of(kept, classroom.rules, student, unit, earned)
+    examined = [attempt for attempt in found if kept[attempt.number - 1].submission in by_digest]
+    chosen = in_force(examined, classroom.rules.attempts)
+    attempts.put_in_force(classroom, student, unit, chosen.number)
+    return by_digest[kept[chosen.number - 1].submission]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -161,11 +212,12 @@ def _examined(
     """Each submission with its verdict and executed notebook, as they are finished."""
     from course.grading.pool import examine_all
 
-    waiting = {(submission.student, submission.unit): submission for submission in submissions}
+    waiting = {(*_key(submission), submission.sha256): submission for submission in submissions}
     tasks = _tasks(classroom, submissions)
     results = examine_all(tasks, workers=_workers(jobs, len(submissions)), store=Store(classroom.store))
     for done in results:
-        submission = waiting.pop((done.verdict["student"], done.verdict["unit"]))
+        found = done.verdict
+        submission = waiting.pop((found["student"], found["unit"], found["submission"]))
         yield Examined(submission, done.verdict, done.executed, done.known)
 
 
@@ -235,10 +287,12 @@ def _finish(
         return
     outcome.graded.append(verdict)
     outcome.known += examined.known
+    handed_in = attempts.handed_in(classroom, submission)
     if examined.known and _is_in_force(classroom, verdict):
+        gradebook.correct_time(verdict, handed_in)
         return
     cells = submission.notebook["cells"]
-    gradebook.record(verdict, cells, timestamp=handed_in_at(submission.file.parent))
+    gradebook.record(verdict, cells, timestamp=handed_in)
     folder = classroom.autograded / submission.student / submission.unit
     rendering.write(folder, submission.unit, rendering.rendered(examined.executed, verdict, library))
     _write_page(classroom, verdict, gradebook=gradebook, cells=cells)
@@ -360,7 +414,8 @@ def rewrite_feedback(classroom: Classroom, units: Sequence[str] | None = None) -
         raise CourseError(
             f"nothing has been graded in {classroom.folder} yet; grade with: course grade {classroom.folder}"
         )
-    with open_gradebook(classroom) as gradebook:
+    with one_writer(classroom), open_gradebook(classroom) as gradebook:
+        gradebook.settle()
         for verdict in found:
             page = _page(classroom, verdict, gradebook, _autograded_cells(classroom, verdict))
             feedback.write(classroom, verdict, page)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course.errors import CourseError
-from course.grading.classroom import Classroom, Student
+from course.grading.classroom import Classroom, Student, shown_url
 from course.grading.nbgrader_tools import tools_on_path
 from course.grading.verdict import Verdict
 
@@ -37,6 +37,7 @@ class ClassGradebook:
         self.classroom = classroom
         self.nbgrader = gradebook
         self._entered: dict[str, dict[str, float]] = {}
+        self._late_penalties: Any = None
 
     def enter_roster(self, students: Iterable[Student]) -> None:
         """Enter or update students; nobody is removed."""
@@ -87,6 +88,7 @@ class ClassGradebook:
         self.nbgrader.update_or_create_student(student)
         kept = {} if timestamp is None else {"timestamp": timestamp}
         submission = self.nbgrader.update_or_create_submission(unit, student, **kept)
+        self._extend(submission)
         notebook = next(part for part in submission.notebooks if part.name == unit)
         by_id = {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in cells if cell["metadata"].get("nbgrader")}
         scores: dict[str, float | None] = {f"check_{part['name']}": part["points"] for part in verdict["exercises"]}
@@ -111,12 +113,52 @@ class ClassGradebook:
                 f"release the unit again: course bundle {self.classroom.folder} --unit {verdict['unit']}"
             )
 
+    def correct_time(self, verdict: Verdict, timestamp: datetime | None) -> None:
+        """Enter another time of handing in for a submission that stays as it is, with what follows for its penalty."""
+        from nbgrader.api import MissingEntry
+
+        try:
+            submission = self.nbgrader.find_submission(verdict["unit"], verdict["student"])
+        except MissingEntry:
+            return
+        if timestamp is not None and submission.timestamp != timestamp:
+            submission.timestamp = timestamp
+            for notebook in submission.notebooks:
+                self._assign_penalty(submission, notebook)
+
+    def settle(self) -> int:
+        """Bring due dates, extensions and late penalties up to date everywhere; returns how many penalties changed.
+
+        A unit that class.toml gives no due date keeps what formgrader or nbgrader gave it.
+        """
+        for unit, due in self.classroom.rules.due.items():
+            if any(assignment.name == unit for assignment in self.nbgrader.assignments):
+                self.nbgrader.update_or_create_assignment(unit, duedate=due.isoformat())
+        changed = 0
+        for assignment in self.nbgrader.assignments:
+            if assignment.duedate is not None:
+                for submission in assignment.submissions:
+                    before = submission.late_submission_penalty or 0
+                    self._extend(submission)
+                    for notebook in submission.notebooks:
+                        self._assign_penalty(submission, notebook)
+                    changed += abs((submission.late_submission_penalty or 0) - before) > 1e-9
+        return changed
+
+    def _extend(self, submission: Any) -> None:
+        """nbgrader's extension of a submission, where the class has rules for its unit."""
+        rules = self.classroom.rules
+        if submission.name in rules.due:
+            submission.extension = rules.extension(submission.student_id, submission.name) or None
+
     def _assign_penalty(self, submission: Any, notebook: Any) -> None:
         """Late penalties are decided by nbgrader's plugin, as the class's nbgrader_config.py sets it."""
         notebook.late_submission_penalty = None
         late = submission.total_seconds_late
         if late > 0:
-            step = _late_penalties(self.classroom)
+            if self._late_penalties is None:
+                self._late_penalties = _late_penalties(self.classroom)
+            step = self._late_penalties
             penalty = step.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, late)
             if penalty is not None:
                 notebook.late_submission_penalty = step._check_late_penalty(notebook, penalty)
@@ -220,7 +262,7 @@ def open_gradebook(classroom: Classroom) -> Iterator[ClassGradebook]:
             yield ClassGradebook(classroom, gradebook)
     except (SQLAlchemyError, ModuleNotFoundError) as error:
         reason = str(error).splitlines()[0]
-        place = classroom.database or classroom.folder / "gradebook.db"
+        place = shown_url(classroom.database) or classroom.folder / "gradebook.db"
         raise CourseError(f"the gradebook {place} can't be used: {reason}") from error
 
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from course import paths
 from course.errors import CourseError
-from course.grading import charts, feedback, likeness, pages, statistics
+from course.grading import attempts, charts, feedback, likeness, pages, statistics
 from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom, write_text
 from course.grading.gradebook import Marked, open_gradebook
@@ -742,7 +742,13 @@ def read_class(classroom: Classroom) -> dict[str, list[Graded]]:
     with open_gradebook(classroom) as gradebook:
         for item in found:
             if item["status"] == "graded":
-                graded = Graded(item, gradebook.written(item), read_answers(classroom, item), gradebook.penalty(item))
+                graded = Graded(
+                    item,
+                    gradebook.written(item),
+                    read_answers(classroom, item),
+                    gradebook.penalty(item),
+                    attempts.counted(classroom, item["student"], item["unit"]),
+                )
             else:
                 graded = Graded(item)
             units.setdefault(item["unit"], []).append(graded)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: a private cluster in a temporary folder, reached through a socket there, no network."""
+"""A PostgreSQL of the tests' own: a cluster in a temporary folder, reached through a socket there, without network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def cluster() -> Iterator[str]:
         if user is not None:
             os.chown(place, pwd.getpwnam(user).pw_uid, -1)
         data, log = place / "data", place / "log"
-        _run([str(programs / "initdb"), "-D", str(data), "-U", "course", "-A", "trust", "-E", "UTF8", "-N"], user, place)
+        _run(
+            [str(programs / "initdb"), "-D", str(data), "-U", "course", "-A", "trust", "-E", "UTF8", "-N"], user, place
+        )
         options = f"-c listen_addresses= -c unix_socket_directories={place} -c fsync=off -c max_connections=20"
         start = [str(programs / "pg_ctl"), "-D", str(data), "-l", str(log), "-w", "-t", "60", "-o", options, "start"]
         _run(start, user, place)
