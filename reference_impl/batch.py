@@ -258,13 +258,12 @@ def fit_features(x: np.ndarray, design: np.ndarray) -> np.ndarray:
     coefficients = np.full((design.shape[1], x.shape[1]), np.nan)
     gaps = np.isnan(x)
     complete = ~gaps.any(axis=0)
-    patterns, which = np.unique(gaps[:, ~complete], axis=1, return_inverse=True)
-    some = np.flatnonzero(~complete)
-    groups = [(np.ones(len(x), dtype=bool), np.flatnonzero(complete))]
-    groups += [(~patterns[:, k], some[which == k]) for k in range(patterns.shape[1])]
+    groups = [(np.ones(len(x), dtype=bool), np.flatnonzero(complete))] if complete.any() else []
+    if not complete.all():  # features with the same gaps are fitted together
+        patterns, which = np.unique(gaps[:, ~complete], axis=1, return_inverse=True)
+        some = np.flatnonzero(~complete)
+        groups += [(~patterns[:, k], some[which == k]) for k in range(patterns.shape[1])]
     for seen, features in groups:
-        if not len(features):
-            continue
         dependent = dependent_columns(design[seen])
         told = np.setdiff1d(np.arange(design.shape[1]), dependent)
         orthogonal, triangular = np.linalg.qr(design[np.ix_(seen, told)])
@@ -314,16 +313,26 @@ def pc_association(x: Any, variable: Any, *, n_components: int = 10) -> pd.DataF
     matrix = as_matrix(x, "x")
     design = variable_design(x, variable)
     require_integer(n_components, "n_components")
-    if not np.ptp(matrix, axis=0).any():
-        raise ValueError(f"the {len(matrix)} samples of x are all equal: they have no principal component")
-    scores, sizes, _ = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
-    n_components = min(n_components, int(np.sum(sizes > 1e-10 * sizes[0])))
-    explained = design @ np.linalg.lstsq(design, scores[:, :n_components])[0]
+    scores, sizes = components(matrix - matrix.mean(axis=0))
+    explained = design @ np.linalg.lstsq(design, scores)[0]
     table = {
-        "variance": sizes[:n_components] ** 2 / np.sum(sizes**2),
+        "variance": sizes**2 / np.sum(sizes**2),
         "eta_squared": np.sum(explained**2, axis=0),  # scores have mean 0 and length 1
     }
-    return pd.DataFrame(table, index=[f"PC{k + 1}" for k in range(n_components)])
+    return pd.DataFrame(table, index=[f"PC{k + 1}" for k in range(len(sizes))]).iloc[:n_components]
+
+
+def components(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (columns of length 1) and sizes (singular values) of all principal components, the largest first.
+
+    >>> components(np.array([[-3.0, 0.0], [3.0, 0.0]]))[1].round(3)
+    array([4.243])
+    """
+    if not np.ptp(centred, axis=0).any():
+        raise ValueError(f"the {len(centred)} samples are all equal: they have no principal component")
+    scores, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    real = sizes > 1e-10 * sizes[0]  # below is what rounding leaves of directions in which nothing varies
+    return scores[:, real], sizes[real]
 
 
 def reference_shift(x: Any, batch: Any, is_reference: Any) -> Any:
@@ -499,7 +508,7 @@ def confounding(batch: Any, group: Any) -> Confounding:
     cramers_v = np.sqrt(chi_squared / (counts.sum() * (min(counts.shape) - 1)))
 
     links = np.block([[np.zeros((len(batches),) * 2), counts], [counts.T, np.zeros((len(groups),) * 2)]])
-    _, member = connected_components(links, directed=False)
+    _, member = connected_components(links)
     of_batch, of_group = member[: len(batches)], member[len(batches) :]
     blocks = [(batches[of_batch == k].tolist(), groups[of_group == k].tolist()) for k in dict.fromkeys(of_batch)]
     table = pd.DataFrame(counts, index=batches.rename("batch"), columns=groups.rename("group"))
@@ -559,7 +568,7 @@ def remove_batch(x: Any, batch: Any, *, covariates: Any = None) -> Any:
     """
     matrix = as_matrix(x, "x", missing=True)
     design = batch_design(x, batch, covariates)
-    contrasts = design.indicators[:, :-1] - design.indicators[:, -1:]
+    contrasts = design.indicators[:, :-1] - design.indicators[:, [-1]]
     model = np.hstack([np.ones((len(matrix), 1)), design.kept, contrasts])
     coefficients = fit_features(matrix, model)[-contrasts.shape[1] :]
     return like(x, matrix - contrasts @ np.nan_to_num(coefficients))
@@ -610,7 +619,7 @@ def prior_moments(shifts: Any, variances: Any) -> Prior:
     >>> prior_moments([-1.0, 1.0], [1.0, 3.0])
     Prior(mean=0.0, variance=2.0, shape=4.0, scale=6.0)
     """
-    shift, spread = np.asarray(shifts, dtype=float), np.asarray(variances, dtype=float)
+    shift, spread = np.asarray(shifts), np.asarray(variances)
     if shift.ndim != 1 or shift.shape != spread.shape or len(shift) < 2:
         raise ValueError(f"two lists of one length, 2 or more, are needed; got shapes {shift.shape} and {spread.shape}")
     centre, square = np.mean(spread), np.var(spread, ddof=1)
@@ -650,11 +659,11 @@ def shrinkage_step(shifts: Any, variances: Any, n_samples: Any, prior: Prior, cu
     >>> shrinkage_step(np.array([2.0]), np.array([1.0]), 4, Prior(0.0, 0.25, 3.0, 2.0), np.array([1.0]))
     (array([1.]), array([1.375]))
     """
-    observed, spread, present = (np.asarray(values, dtype=float) for values in (shifts, variances, current))
-    weight = np.asarray(n_samples, dtype=float) * prior.variance
+    observed, spread, n, present = (np.asarray(values) for values in (shifts, variances, n_samples, current))
+    weight = n * prior.variance
     shift = (weight * observed + present * prior.mean) / (weight + present)
-    squares = (n_samples - 1) * spread + n_samples * (observed - shift) ** 2
-    return shift, (prior.scale + squares / 2) / (prior.shape + n_samples / 2 - 1)
+    squares = (n - 1) * spread + n * (observed - shift) ** 2
+    return shift, (prior.scale + squares / 2) / (prior.shape + n / 2 - 1)
 
 
 def shrink(shifts: np.ndarray, variances: np.ndarray, n_samples: np.ndarray, prior: Prior) -> tuple[Any, Any]:

@@ -5,7 +5,16 @@ import pandas as pd
 
 from course.checking import mistake
 from reference_impl import batch as reference
-from reference_impl.batch import Confounding, Prior, batch_codes, batch_design, fit_features, label_frame, mean_of_seen
+from reference_impl.batch import (
+    Confounding,
+    Prior,
+    batch_codes,
+    batch_design,
+    components,
+    fit_features,
+    label_frame,
+    mean_of_seen,
+)
 from reference_impl.validation import as_matrix, like
 
 # ---------------------------------------------------------------- pc_association
@@ -18,8 +27,8 @@ def _components(x, variable, n_components, *, centre=True, standardize=False):
         matrix = matrix - matrix.mean(axis=0)
     if standardize:
         matrix = matrix / matrix.std(axis=0)
-    scores, sizes, _ = np.linalg.svd(matrix, full_matrices=False)
-    return scores, sizes, min(n_components, int(np.sum(sizes > 1e-10 * sizes[0])))
+    scores, sizes = components(matrix)
+    return scores, sizes, min(n_components, len(sizes))
 
 
 def _association(variance, eta_squared):
@@ -127,7 +136,9 @@ def numbers_as_groups(x, variable, *, n_components=10):
     zh="你总是返回 n_components 行。若数据没有那么多主成分，多出来的只是舍入噪声，其 η² 毫无意义。",
 )
 def rows_of_nothing(x, variable, *, n_components=10):
-    scores, sizes, _ = _components(x, variable, n_components)
+    _components(x, variable, n_components)
+    matrix = as_matrix(x, "x")
+    scores, sizes, _ = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)
     n = min(n_components, len(sizes))
     eta = _eta(reference.variable_design(x, variable), scores[:, :n])
     return _association(sizes[:n] ** 2 / np.sum(sizes**2), eta)
