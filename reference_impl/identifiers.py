@@ -139,7 +139,7 @@ class Mapping:
         """The pairs as a new DataFrame[source, target]."""
         return pd.DataFrame(list(self.pairs), columns=["source", "target"])
 
-    def inverse(self) -> Mapping:
+    def inverse(self) -> Any:  # a Mapping; in a notebook the class is not yet known here
         """The same pairs from target to source, with the same provenance."""
         turned = tuple((target, source) for source, target in self.pairs)
         return Mapping(turned, f"{self.name}, inverted", self.version, self.date, self.source)
@@ -421,13 +421,10 @@ def protein_groups(accessions: Iterable[str], mapping: Mapping) -> pd.DataFrame:
     """
     table = _split_isoforms(accessions)
     targets = mapping.targets
-    genes = [
-        sorted(targets.get(protein, targets.get(accession, ())))
-        for protein, accession in zip(table.index, table["accession"], strict=True)
-    ]
+    genes = [sorted(targets.get(str(protein), targets.get(name, ()))) for protein, name in table["accession"].items()]
     table["genes"] = [SEPARATOR.join(names) for names in genes]
     # What joins proteins: their accession, and each of their genes.
-    links = [[("accession", one), *names] for one, names in zip(table["accession"], genes, strict=True)]
+    links = [[("accession", name), *genes[place]] for place, name in enumerate(table["accession"])]
     table["group"] = _linked(links)
     relation = {}
     for group, members in table.groupby("group").indices.items():
@@ -609,8 +606,8 @@ def _ordered_masses(database: Any) -> pd.Series:
 
 
 def _window(ordered: np.ndarray, mass: float, ppm: float) -> slice:
-    """Where in an increasing list the masses stand that one agrees with; a little wider than that, so look again."""
-    share = min(ppm * 1e-6, 0.999999)
+    """Where in an increasing list the masses stand that may agree with one; half as wide again, so look at each."""
+    share = min(1.5 * ppm * 1e-6, 0.999999)
     lowest, highest = mass / (1 + share) * (1 - 1e-12), mass / (1 - share) * (1 + 1e-12)
     return slice(int(np.searchsorted(ordered, lowest)), int(np.searchsorted(ordered, highest, side="right")))
 

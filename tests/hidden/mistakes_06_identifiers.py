@@ -386,6 +386,24 @@ def accession_taken_for_gene(accessions, mapping):
     return _relations(table.assign(group=reference._linked(links)), _genes)
 
 
+@mistake(
+    of="protein_groups",
+    en="You split at the hyphen whatever stands before it, so the gene NKX2-5 became isoform 5 of NKX2. "
+    "_split_isoforms refuses what is no accession.",
+    zh="你不管前面是什么，见到连字符就拆，于是基因 NKX2-5 成了 NKX2 的第 5 号异构体。"
+    "_split_isoforms 会拒绝不是登录号的东西。",
+)
+def takes_symbols_for_isoforms(accessions, mapping):
+    split = [text.partition("-") for text in dict.fromkeys(accessions)]
+    number = pd.array([int(after) if after else None for _, _, after in split], dtype="Int64")
+    table = pd.DataFrame({"accession": [before for before, _, _ in split], "isoform": number})
+    table.index = pd.Index(list(dict.fromkeys(accessions)))
+    by = mapping.targets
+    table["genes"] = [";".join(sorted(by.get(p, by.get(a, ())))) for p, a in table["accession"].items()]
+    links = [[("accession", a), *names] for a, names in zip(table["accession"], _genes(table), strict=True)]
+    return _relations(table.assign(group=reference._linked(links)), _genes)
+
+
 # ---------------------------------------------------------------- neutral_mass
 
 
@@ -629,6 +647,15 @@ def only_protonated(features, *, ppm, rt_window, mode):
     rows = [(place, first, 0.0, (row,)) for row, place in enumerate(places)]
     alone = pd.DataFrame(rows, columns=["ion", "adduct", "mass", "explains"])
     return _grouped(features, ppm, rt_window, mode, isotopes=isotopes, hypotheses=alone)
+
+
+@mistake(
+    of="group_ions",
+    en="Ions of the other mode are grouped as if they were of this one. Where the table says its mode, refuse them.",
+    zh="另一种模式的离子，你也按本模式归组了。表中注明了模式时，应当拒绝。",
+)
+def takes_ions_of_the_other_mode(features, *, ppm, rt_window, mode):
+    return reference.group_ions(features.drop(columns="mode", errors="ignore"), ppm=ppm, rt_window=rt_window, mode=mode)
 
 
 # ---------------------------------------------------------------- identified

@@ -49,10 +49,11 @@ def test_version_goes_and_is_kept(split_versions, draw):
 
 @points(1)
 def test_no_version_is_missing(split_versions, draw):
-    """An identifier without a version is left as it is, and its version is missing, not a number.
+    """An identifier without a version is left as it is; its version is missing, in a column of whole numbers (Int64).
 
-    没有版本的标识符原样保留，版本为缺失，而不是某个数。"""
+    没有版本的标识符原样保留；版本为缺失，而该列仍是整数列（Int64）。"""
     stable = draw.ensembl()
+    assert str(split_versions(stable)["version"].dtype) == "Int64"
     table = split_versions([f"{stable[0]}.4", *stable[1:]])
     assert table["stable"].tolist() == stable
     assert table["version"].isna().tolist() == [False, *[True] * (len(stable) - 1)]
@@ -495,8 +496,8 @@ def test_impossible_ions_are_refused(neutral_mass, draw):
     ]:
         with pytest.raises(ValueError, match=r"."):
             neutral_mass(value, adduct)
-    # What is left may be as little as a hydrogen atom.
-    assert neutral_mass(2.1, "[M+H]+") == pytest.approx(2.1 - PROTON, rel=ROUNDING)
+    # However little is left, it is more than nothing.
+    assert neutral_mass(1.9, "[M+H]+") == pytest.approx(1.9 - PROTON, rel=ROUNDING)
 
 
 # ---------------------------------------------------------------- annotate
@@ -627,14 +628,26 @@ def molecules(rng, mode="positive", n=7):
 
 
 @drawn
-def crowd(rng, mode="positive", n=12):
+def crowd(rng, mode="positive", n=40):
     """Ions whose masses differ by differences of adducts and whose times overlap: most have several explanations."""
     steps = [0.0, 21.981944, 17.026549, 4.955395, 46.005479]
     mass = 200 + rng.choice(steps, n) + rng.choice(steps, n) + rng.choice([0.0, 7.77], n)
     adducts = rng.choice([name for name in ADDUCTS if (ADDUCTS[name].charge > 0) == (mode == "positive")], n)
     mz = [(m + ADDUCTS[a].added) / abs(ADDUCTS[a].charge) for m, a in zip(mass, adducts, strict=True)]
     mz = np.array(mz) * (1 + 2e-6 * rng.normal(size=n))
-    return pd.DataFrame({"mz": mz, "rt": rng.uniform(0, 3, n)}, index=[f"i{j}" for j in range(n)])
+    return pd.DataFrame({"mz": mz, "rt": rng.uniform(0, 4, n)}, index=[f"i{j}" for j in range(n)])
+
+
+@drawn
+def bridge(rng):
+    """Two ions that agree with a third one but not with each other, and the third one belongs to a larger group."""
+    mass = rng.uniform(300, 700)
+    large = rows_of(mass, 10.0, [("[M+H]+", 0), ("[M+Na]+", 0), ("[M+NH4]+", 0), ("[M+2H]2+", 0)], rng)
+    other = mass + PROTON - ADDUCTS["[M+Na]+"].added  # the molecule whose [M+Na]+ the first ion could be
+    early, late = rows_of(other, 9.0, [("[M+H]+", 0)], rng), rows_of(other, 11.0, [("[M+NH4]+", 0)], rng)
+    rows = [*large, *early, *late]
+    table = pd.DataFrame(rows, columns=["mz", "rt", "adduct", "isotope"]).drop(columns=["adduct", "isotope"])
+    return table.loc[rng.permutation(table.index)].reset_index(drop=True)
 
 
 def partition(groups):
@@ -682,11 +695,11 @@ def test_masses_of_one_molecule_agree(group_ions, draw):
 
 @points(3)
 def test_most_explained_ions_win(group_ions, draw):
-    """Where explanations contradict each other, the one that explains the most free ions makes the next group.
+    """Where explanations contradict each other, the one of a free ion that explains the most free ions comes next.
 
-    解释互相矛盾时，能解释最多自由离子的那个假设造就下一组。"""
-    for mode in ("positive", "negative", "positive", "positive"):
-        ions = draw.crowd(mode)
+    解释互相矛盾时，下一组由自身离子尚自由、且能解释最多自由离子的那个假设造就。"""
+    crowds = [(mode, draw.crowd(mode)) for mode in ("positive", "negative", "positive", "positive")]
+    for mode, ions in [*crowds, ("positive", draw.bridge())]:
         found = group_ions(ions, ppm=6, rt_window=1.5, mode=mode)
         right = reference.group_ions(ions, ppm=6, rt_window=1.5, mode=mode)
         assert partition(found["group"]) == partition(right["group"])
