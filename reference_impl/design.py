@@ -187,7 +187,7 @@ def unpaired_power(effect: float, sd_x: float, sd_y: float, n: int, *, alpha: fl
 
     References
     ----------
-    Welch 1947, Biometrika 34:28–35; Satterthwaite 1946, Biometrics 2:110–114.
+    Welch 1947, Biometrika 34:28–35; Satterthwaite 1946, Biometrics Bulletin 2:110–114.
     R: power.t.test(type = "two.sample", strict = TRUE) for equal standard deviations.
 
     Examples
