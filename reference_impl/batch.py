@@ -225,11 +225,8 @@ def batch_design(x: Any, batch: Any, covariates: Any = None) -> Design:
 
 def _vanishing(within: np.ndarray) -> np.ndarray:
     """Combinations of columns (in rows) that leave nothing within the batches."""
-    if not within.shape[1]:
-        return np.zeros((0, 0))
-    _, sizes, combinations = np.linalg.svd(within)
-    missing = within.shape[1] - len(sizes)
-    return combinations[np.append(sizes, np.zeros(missing)) <= DEPENDENT]
+    _, sizes, combinations = np.linalg.svd(within, full_matrices=False)
+    return combinations[sizes <= DEPENDENT]
 
 
 def _blame(owner: Any, codes: np.ndarray, names: pd.Index, levels: np.ndarray | None) -> str:
