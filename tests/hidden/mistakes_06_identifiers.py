@@ -94,8 +94,7 @@ def _both(split_versions, counts, protein_genes):
     zh="只有一张表给出版本的基因，你也列了进来。没有写出的版本，并不等于不同的版本。",
 )
 def takes_missing_for_changed(split_versions, counts, protein_genes):
-    both = _both(split_versions, counts, protein_genes)
-    both = both[both["protein"].notna() | both["rna"].notna()].loc[split_versions(protein_genes)["stable"].unique()]
+    both = _both(split_versions, counts, protein_genes).loc[split_versions(protein_genes)["stable"].unique()]
     return both.index[both["rna"].fillna(0) != both["protein"].fillna(0)].tolist()
 
 
