@@ -141,10 +141,8 @@ def draw_regression(predictors: Any, outcome: Any, *, rng: np.random.Generator) 
     >>> coefficients.round(1), round(sd, 1)
     (array([3., 2.]), 0.5)
     """
-    matrix = as_matrix(predictors, "predictors")
-    values = as_vector(outcome, "outcome", length=len(matrix))
+    matrix, values = as_regression(predictors, outcome)
     require_generator(rng)
-    require_regular(predictors, matrix)
     design = np.column_stack([np.ones(len(matrix)), matrix])
     products = design.T @ design
     fitted = np.linalg.solve(products, design.T @ values)
@@ -154,13 +152,15 @@ def draw_regression(predictors: Any, outcome: Any, *, rng: np.random.Generator) 
     return fitted + sd * (root @ rng.standard_normal(len(fitted))), float(sd)
 
 
-def require_regular(predictors: Any, matrix: np.ndarray) -> None:
-    """Refuse predictors that do not determine their coefficients, and name the first that is to blame.
+def as_regression(predictors: Any, outcome: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictors and outcome as arrays; refuse predictors that do not determine their coefficients.
 
-    >>> require_regular(None, np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0], [5.0, 10.0]]))
+    >>> as_regression([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0], [5.0, 10.0]], [1.0, 2.0, 3.0, 4.0])
     Traceback (most recent call last):
     ValueError: predictor 1 is constant or a combination of those before it; leave it out
     """
+    matrix = as_matrix(predictors, "predictors")
+    values = as_vector(outcome, "outcome", length=len(matrix))
     n_samples, n_predictors = matrix.shape
     if n_samples <= n_predictors + 1:
         raise ValueError(
@@ -168,14 +168,13 @@ def require_regular(predictors: Any, matrix: np.ndarray) -> None:
             f"{n_predictors + 2} are needed; take fewer predictors"
         )
     centred = matrix - matrix.mean(axis=0)
-    own = np.linalg.norm(centred, axis=0)
-    noise = 1e-12 * np.abs(matrix).max(axis=0)
-    scaled = centred / np.where(own > noise, own, np.inf)
-    left = np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) ** 2
-    if (left < LEAST_OWN_SHARE).any():
-        blamed = labels(predictors, 1)[int(np.argmax(left < LEAST_OWN_SHARE))] if predictors is not None else None
-        blamed = int(np.argmax(left < LEAST_OWN_SHARE)) if blamed is None else blamed
+    length = np.linalg.norm(centred, axis=0)
+    scaled = centred / np.where(length > 1e-12 * np.abs(matrix).max(axis=0), length, np.inf)
+    own_share = np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) ** 2
+    if (own_share < LEAST_OWN_SHARE).any():
+        blamed = labels(predictors, 1)[int(np.argmax(own_share < LEAST_OWN_SHARE))]
         raise ValueError(f"predictor {blamed!r} is constant or a combination of those before it; leave it out")
+    return matrix, values
 
 
 def mice(x: Any, *, m: int, n_iterations: int, rng: np.random.Generator) -> list[Any]:

@@ -30,7 +30,7 @@ def amputate(x: Any, mechanism: str, rate: float, *, rng: np.random.Generator, d
 
     - "MCAR": every value is lost with probability `rate`.
     - "MAR": every value of sample i is lost with probability p_i = 1 / (1 + exp(−(a + z_i))), where z is the driver
-      minus its mean, divided by its standard deviation (divisor n), and a makes the mean of the p_i equal to `rate`.
+      divided by its standard deviation (divisor n), and a makes the mean of the p_i equal to `rate`.
     - "MNAR": a detection limit. The limit is the `rate` quantile of all values of the table; what lies below is lost.
 
     For MCAR and MAR one uniform number is drawn per value, all at once, and a value is lost where its number is
@@ -68,13 +68,12 @@ def amputate(x: Any, mechanism: str, rate: float, *, rng: np.random.Generator, d
     require_generator(rng)
     driver = require_mechanism(mechanism, driver, x)
     if mechanism == "MNAR":
-        lost = values < np.quantile(values, rate)
-    elif mechanism == "MCAR":
-        lost = rng.random(values.shape) < rate
-    else:
-        z = (driver - driver.mean()) / driver.std()
+        return like(x, np.where(values < np.quantile(values, rate), np.nan, values))
+    probability = np.full(len(values), rate)
+    if mechanism == "MAR":
+        z = driver / driver.std()
         probability = expit(intercept_for(z, rate) + z)
-        lost = rng.random(values.shape) < probability[:, None]
+    lost = rng.random(values.shape) < probability[:, None]
     return like(x, np.where(lost, np.nan, values))
 
 
@@ -219,8 +218,7 @@ def little_mcar_test(x: Any) -> tuple[float, int, float]:
     >>> round(statistic, 3), df, round(p, 3)
     (5.383, 1, 0.02)
     """
-    values = as_matrix(x, "x", missing=True)
-    require_some_gaps(x, values)
+    values = with_some_gaps(x)
     mean, covariance = normal_moments(values)
     seen = ~np.isnan(values)
     statistic, n_observed = 0.0, 0
@@ -228,25 +226,27 @@ def little_mcar_test(x: Any) -> tuple[float, int, float]:
         rows = values[(seen == pattern).all(axis=1)][:, pattern]
         difference = rows.mean(axis=0) - mean[pattern]
         scaled = np.linalg.solve(covariance[np.ix_(pattern, pattern)], difference)
-        statistic += len(rows) * float(difference @ scaled)
+        statistic += len(rows) * float((difference * scaled).sum())
         n_observed += int(pattern.sum())
     df = n_observed - values.shape[1]
     return statistic, df, float(chi2.sf(statistic, df))
 
 
-def require_some_gaps(x: Any, values: np.ndarray) -> None:
-    """Refuse a table without gaps, and one with a column that holds nothing.
+def with_some_gaps(x: Any) -> np.ndarray:
+    """Return the table as an array; refuse one without gaps, and one with a column that holds nothing.
 
-    >>> require_some_gaps(np.eye(2), np.eye(2))
+    >>> with_some_gaps(np.eye(2))
     Traceback (most recent call last):
     ValueError: x has no gap, so there is nothing to test
     """
+    values = as_matrix(x, "x", missing=True)
     gaps = np.isnan(values)
     if not gaps.any():
         raise ValueError("x has no gap, so there is nothing to test")
     if gaps.all(axis=0).any():
         empty = labels(x, 1)[int(np.argmax(gaps.all(axis=0)))]
         raise ValueError(f"column {empty!r} has no value at all; leave it out")
+    return values
 
 
 def normal_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

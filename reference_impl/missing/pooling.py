@@ -149,9 +149,9 @@ def delta_sensitivity(
         differences = [values[cases].mean() - values[~cases].mean() for values in versions]
         variances = [_squared_error(values[cases]) + _squared_error(values[~cases]) for values in versions]
         pooled = pool_rubin(differences, variances, df_complete=len(cases) - 2)
-        reach = student_t.ppf((1 + require_between(confidence, "confidence", 0, 1)) / 2, pooled.df)
-        lower, upper = pooled.estimate + np.array([-1, 1]) * reach * np.sqrt(pooled.variance)
-        rows.append((delta, pooled.estimate, lower, upper, lower > 0 or upper < 0))
+        quantile = student_t.ppf((1 + require_between(confidence, "confidence", 0, 1)) / 2, pooled.df)
+        reach, estimate = quantile * np.sqrt(pooled.variance), pooled.estimate
+        rows.append((delta, estimate, estimate - reach, estimate + reach, abs(estimate) > reach))
     return pd.DataFrame(rows, columns=["delta", "estimate", "lower", "upper", "holds"])
 
 

@@ -56,15 +56,13 @@ def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
     >>> round(mean, 3), round(se, 3)
     (2.667, 0.819)
     """
-    table = as_matrix(covariates, "covariates")
-    require_same_labels(y, covariates, ("y", "covariates"))
-    values = as_vector(y, "y", length=len(table), missing=True)
-    observed = require_some_observed(values)
+    values, table = as_gapped_variable(y, covariates)
+    observed = ~np.isnan(values)
+    known = np.nan_to_num(values)
     design = np.column_stack([np.ones(len(table)), table])
     chance = expit(design @ fit_logistic(design, observed))
     weights = observed / chance
-    known = np.where(observed, values, 0.0)
-    mean = weights @ known / weights.sum()
+    mean = np.average(known, weights=weights)
     direct = weights * (known - mean)
     slope = -(direct * (1 - chance)) @ design
     information = (design * (chance * (1 - chance))[:, None]).T @ design
@@ -73,18 +71,22 @@ def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
     return float(mean), float(np.sqrt(influence @ influence) / len(values))
 
 
-def require_some_observed(values: np.ndarray) -> np.ndarray:
-    """Return who is observed; refuse a variable without gaps, and one with fewer than two values.
+def as_gapped_variable(y: Any, covariates: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a variable with gaps, and its covariates, as arrays that fit together.
 
-    >>> require_some_observed(np.array([1.0, np.nan, 3.0]))
-    array([ True, False,  True])
+    >>> as_gapped_variable([1.0, 2.0], [[0.0], [1.0]])
+    Traceback (most recent call last):
+    ValueError: y has no gap: its plain mean needs no weights
     """
-    observed = ~np.isnan(values)
-    if observed.all():
+    table = as_matrix(covariates, "covariates")
+    require_same_labels(y, covariates, ("y", "covariates"))
+    values = as_vector(y, "y", length=len(table), missing=True)
+    n_observed = int((~np.isnan(values)).sum())
+    if n_observed == len(values):
         raise ValueError("y has no gap: its plain mean needs no weights")
-    if observed.sum() < 2:
-        raise ValueError(f"y has {observed.sum()} observed values; at least 2 are needed")
-    return observed
+    if n_observed < 2:
+        raise ValueError(f"y has {n_observed} observed values; at least 2 are needed")
+    return values, table
 
 
 def fit_logistic(design: np.ndarray, outcome: np.ndarray) -> np.ndarray:
