@@ -48,9 +48,7 @@ def batch_codes(x: Any, batch: Any, name: str = "batch") -> tuple[np.ndarray, pd
         raise ValueError(f"{name} is missing for sample {values.index[values.isna()][0]!r}; every sample needs one")
     codes, names = pd.factorize(values.to_numpy(), sort=True)
     if len(names) < 2:
-        raise ValueError(
-            f"{name} has one value in all {len(values)} samples ({names[0]!r}): there is nothing to compare"
-        )
+        raise ValueError(f"{name} is {names[0]} in all {len(values)} samples: there is nothing to compare")
     return codes, pd.Index(names)
 
 
@@ -67,7 +65,8 @@ def _matched(x: Any, values: Any, name: str) -> pd.Series:
         return values.loc[rows]
     if np.ndim(values) != 1 or len(values) != len(rows):
         raise ValueError(f"{name} must have one value for each of the {len(rows)} rows of x; got {np.shape(values)}")
-    return pd.Series(np.asarray(values), index=rows)
+    # By way of a list: NumPy would turn a missing value among texts into the text "nan".
+    return pd.Series(values.tolist() if hasattr(values, "tolist") else list(values), index=rows)
 
 
 def are_numbers(values: pd.Series) -> bool:
@@ -122,10 +121,12 @@ def covariate_columns(x: Any, covariates: Any) -> Covariates:
     if isinstance(covariates, pd.Series):
         covariates = covariates.to_frame(covariates.name if covariates.name is not None else "covariate")
     elif not isinstance(covariates, pd.DataFrame):
-        several = np.ndim(covariates) == 2
-        if len(covariates) != len(rows):
+        if np.ndim(covariates) not in (1, 2) or len(covariates) != len(rows):
             raise ValueError(f"covariates must have a row for each of the {len(rows)} of x; got {np.shape(covariates)}")
-        covariates = pd.DataFrame(np.asarray(covariates), index=rows, columns=None if several else ["covariate"])
+        names = None if np.ndim(covariates) == 2 else ["covariate"]
+        covariates = pd.DataFrame(covariates, index=rows, columns=names)
+    if covariates.columns.has_duplicates:
+        raise ValueError(f"covariates have the column {covariates.columns[covariates.columns.duplicated()][0]!r} twice")
     parts, owners, levels = [], [], {}
     for name in covariates.columns:
         design = _covariate(x, covariates[name], name)
@@ -426,7 +427,9 @@ def spike_in_shift(x: Any, batch: Any, spike_ins: Any) -> Any:
     matrix = as_matrix(x, "x", missing=True)
     codes, names = batch_codes(x, batch)
     columns = labels(x, 1)
-    wanted = pd.Index(np.asarray(spike_ins))
+    if np.ndim(spike_ins) != 1:
+        raise ValueError(f"spike_ins must be a list of columns of x; got {spike_ins!r}")
+    wanted = pd.Index(spike_ins)
     unknown = wanted[~wanted.isin(columns)]
     if len(unknown) or not len(wanted):
         what = f"x has no column {unknown[0]!r}" if len(unknown) else "there is none"
