@@ -599,8 +599,8 @@ def loses_labels(x, batch, *, covariates=None):
 
 @mistake(
     of="corrected_rna",
-    en="You corrected without telling the method about the disease. Some flow cells have more cases than others, so part "
-    "of the disease went with the batch: name it as covariate.",
+    en="You corrected without telling the method about the disease. Some flow cells have more cases than others, "
+    "so part of the disease went with the batch: name it as covariate.",
     zh="你没有把疾病告诉校正方法。各流动槽的病例比例不同，一部分疾病信号随批次一起没有了：应把它作为协变量。",
 )
 def disease_not_kept(expression, batch, remove_batch):
@@ -699,8 +699,8 @@ def deviation_for_variance(shifts, variances):
 
 @mistake(
     of="prior_moments",
-    en="You used the standard deviation of the variances for s². In the formulas s² is already a variance: do not take "
-    "its root.",
+    en="You used the standard deviation of the variances for s². In the formulas s² is already a variance: do not "
+    "take its root.",
     zh="公式里的 s² 本身就是方差，你却用了标准差：不要再开方。",
 )
 def deviation_in_the_shape(shifts, variances):
