@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(classes, name="class")
     app.command("bundle")(bundle)
     app.command("grade")(grade)
+    app.command("regrade")(regrade)
     app.command("feedback")(feedback)
     app.command("report")(report)
     app.command("export")(export)
@@ -109,6 +110,27 @@ def grade(
     for line in outcome.troubles():
         typer.echo(f"  {line}", err=True)
     if outcome.troubles():
+        raise typer.Exit(1)
+
+
+def regrade(
+    folder: ClassFolder,
+    unit: Units = None,
+    student: Annotated[list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Write what was found; without it, it is only shown.")] = False,
+) -> None:
+    """After a test or a solution changed: examine again what that touches, and show who moves and why."""
+    from course.grading.classroom import Classroom
+    from course.grading.regrade import regrade_class
+
+    units = [paths.find_unit(name) for name in unit] if unit else None
+    outcome = regrade_class(Classroom.open(folder), units=units, students=student, jobs=jobs, apply=apply)
+    for line in outcome.lines():
+        typer.echo(line)
+    for line in outcome.failed:
+        typer.echo(f"  {line}", err=True)
+    if outcome.failed:
         raise typer.Exit(1)
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from course.errors import CourseError
-from course.grading import attempts, feedback, intake, release, rendering, report
+from course.grading import attempts, basis, feedback, intake, release, rendering, report
 from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom
 from course.grading.deadlines import in_force
@@ -130,13 +130,14 @@ def _grade(
                     bar.advance(task)
             bar.update(task, description="Grading")
             waiting: dict[tuple[str, str], list[Examined]] = {}
+            bases = basis.Current(classroom)
             with closing(_examined(classroom, examined, jobs)) as results:  # Ctrl-C ends the workers, too
                 for result in results:
                     key = _key(result.submission)
                     waiting.setdefault(key, []).append(result)
                     if len(waiting[key]) == len(candidates[key]):
                         chosen = _choose_attempt(classroom, waiting.pop(key))
-                        _finish(classroom, gradebook, library, chosen, outcome)
+                        _finish(classroom, gradebook, library, chosen, outcome, bases)
                     bar.update(task, description=f"{result.submission.student} · {result.submission.unit}")
                     bar.advance(task)
     outcome.report = report.write(classroom)
@@ -213,23 +214,25 @@ def _examined(
     from course.grading.pool import examine_all
 
     waiting = {(*_key(submission), submission.sha256): submission for submission in submissions}
-    tasks = _tasks(classroom, submissions)
-    results = examine_all(tasks, workers=_workers(jobs, len(submissions)), store=Store(classroom.store))
+    results = examine_all(
+        tasks(classroom, submissions), workers=workers(jobs, len(submissions)), store=Store(classroom.store)
+    )
     for done in results:
         found = done.verdict
         submission = waiting.pop((found["student"], found["unit"], found["submission"]))
         yield Examined(submission, done.verdict, done.executed, done.known)
 
 
-def _workers(jobs: int | None, submissions: int) -> int:
+def workers(jobs: int | None, submissions: int) -> int:
     """No more processes than there is work for."""
     return max(1, min(jobs or os.cpu_count() or 1, submissions))
 
 
-def _tasks(classroom: Classroom, submissions: Sequence[Submission]) -> Iterator[Job]:
+def tasks(classroom: Classroom, submissions: Sequence[Submission]) -> Iterator[Job]:
+    """What the pool is given for each submission of a class."""
     from course.grading.pool import Job
 
-    truth = _truth(classroom)
+    truth = truth_of(classroom)
     for submission in submissions:
         yield Job(
             student=submission.student,
@@ -242,7 +245,8 @@ def _tasks(classroom: Classroom, submissions: Sequence[Submission]) -> Iterator[
         )
 
 
-def _truth(classroom: Classroom) -> dict[str, Any]:
+def truth_of(classroom: Classroom) -> dict[str, Any]:
+    """What was planted in the class's cohort."""
     try:
         return json.loads(classroom.truth.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -253,7 +257,7 @@ def examine_one(classroom: Classroom, submission: Submission) -> Examined:
     """Examine one submission in this process, or take what the store knows of it."""
     from course.grading.examine import ExaminationError, Examiner
 
-    [job] = _tasks(classroom, [submission])
+    [job] = tasks(classroom, [submission])
     store = Store(classroom.store)
     record = store.get(job.record)
     known = record is not None
@@ -276,27 +280,42 @@ def examine_one(classroom: Classroom, submission: Submission) -> Examined:
 
 
 def _finish(
-    classroom: Classroom, gradebook: ClassGradebook, library: Library, examined: Examined, outcome: Outcome
+    classroom: Classroom,
+    gradebook: ClassGradebook,
+    library: Library,
+    examined: Examined,
+    outcome: Outcome,
+    bases: basis.Current,
 ) -> None:
     """Write all that follows from a verdict; the verdict itself last."""
     submission, verdict = examined.submission, examined.verdict
     if verdict["status"] != "graded":
         outcome.not_graded.append(verdict)
         _write_page(classroom, verdict)
-        _put_in_force(classroom, verdict)
+        _write_verdict(classroom, verdict)
         return
     outcome.graded.append(verdict)
     outcome.known += examined.known
-    handed_in = attempts.handed_in(classroom, submission)
+    decided_by = bases.of(submission.unit, verdict["language"])
     if examined.known and _is_in_force(classroom, verdict):
-        gradebook.correct_time(verdict, handed_in)
+        gradebook.correct_time(verdict, attempts.handed_in(classroom, submission))
+        basis.write(classroom, submission.student, submission.unit, decided_by)
         return
+    put_in_force(classroom, gradebook, library, examined, decided_by)
+
+
+def put_in_force(
+    classroom: Classroom, gradebook: ClassGradebook, library: Library, examined: Examined, decided_by: basis.Basis
+) -> None:
+    """Write a verdict and all that follows from it: gradebook, autograded notebook, feedback; the verdict last."""
+    submission, verdict = examined.submission, examined.verdict
     cells = submission.notebook["cells"]
-    gradebook.record(verdict, cells, timestamp=handed_in)
+    gradebook.record(verdict, cells, timestamp=attempts.handed_in(classroom, submission))
     folder = classroom.autograded / submission.student / submission.unit
     rendering.write(folder, submission.unit, rendering.rendered(examined.executed, verdict, library))
     _write_page(classroom, verdict, gradebook=gradebook, cells=cells)
-    _put_in_force(classroom, verdict)
+    basis.write(classroom, submission.student, submission.unit, decided_by)
+    _write_verdict(classroom, verdict)
 
 
 def _refuse(classroom: Classroom, refused: Refused) -> Verdict:
@@ -308,7 +327,7 @@ def _refuse(classroom: Classroom, refused: Refused) -> Verdict:
         submission=digest({"refused": refused.reason["en"], "file": refused.file.name}),
     )
     _write_page(classroom, verdict, reason=refused.reason[verdict["language"]])
-    _put_in_force(classroom, verdict)
+    _write_verdict(classroom, verdict)
     return verdict
 
 
@@ -347,7 +366,7 @@ def _page(
     )
 
 
-def _put_in_force(classroom: Classroom, verdict: Verdict) -> None:
+def _write_verdict(classroom: Classroom, verdict: Verdict) -> None:
     verdicts.write(verdict, report.verdict_file(classroom, verdict["student"], verdict["unit"]))
 
 
