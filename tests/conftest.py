@@ -14,8 +14,8 @@ from course.checking.runner import generators
 from course.checking.solution import ReferenceSubject
 from course.paths import TRUTH, unit_names
 
-# Scripts that made golden values need what this environment has not: R, or an original implementation.
-collect_ignore_glob = ["golden/*/*.py"]
+# Scripts that made golden values, and fuzzing, need what this environment has not: R, an original, atheris.
+collect_ignore_glob = ["golden/*/*.py", "fuzz/*.py"]
 
 # Workers share the cores already, and a forked child must not wait for OpenMP threads that did not come with it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -43,7 +43,7 @@ class Bounds:
     nodes: int = 400_000
     depth: int = 60
     odd_keys: int = 5_000  # keys whose hashes an attacker can choose freely
-    integer_bits: int = 16_384
+    integer_bits: int = 8_192  # longer ones have no decimal form in Python
     text: int = 64 * 2**20
 
 
@@ -86,8 +86,9 @@ _MASKED["boolean"] = pd.arrays.BooleanArray
 _MASKED_NUMPY = {name: np.dtype("bool" if name == "boolean" else name.lower()) for name in _MASKED}
 _STRING_DTYPES = {"str": pd.StringDtype(na_value=np.nan), "string": pd.StringDtype()}
 _FREQUENCY = re.compile(r"-?\d{0,6}(D|B|h|min|s|ms|us|ns|MS|ME|QS|QE|YS|YE|W)", re.ASCII)
-_LONGEST_RANGE = 2**26
-_LARGEST_DENSE = 2**28  # entries of a sparse table, if someone makes a dense one of it
+_LONGEST_RANGE = 2**22
+_LARGEST_DENSE = 2**24  # entries of a sparse table, if someone makes a dense one of it
+_LARGEST_EMPTY = 2**24  # rows of a table without columns: a loop over them would find nothing for very long
 _DATETIME_UNITS = ("s", "ms", "us", "ns")
 
 # Models that can be handed over unfitted; a fitted one crosses as a handle.
@@ -695,6 +696,8 @@ def _shape(tree: Any) -> tuple[int, ...]:
     shape = tuple(_int(size, 0, 2**31) for size in _list(tree))
     if len(shape) > 16:
         raise WireError("an array in a message has too many dimensions")
+    if 0 in shape and math.prod(size or 1 for size in shape) > _LARGEST_EMPTY:
+        raise WireError("an empty array in a message has too large a shape")
     return shape
 
 
