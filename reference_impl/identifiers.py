@@ -43,8 +43,8 @@ def split_versions(identifiers: Iterable[str]) -> pd.DataFrame:
 
     `ENSG00000141510.18` is version 18 of the gene ENSG00000141510. What looks like a version in other identifiers is a
     part of the name and stays: the clone-based symbol AC004491.1, the isoform P14618-2. The copy of a gene on the Y
-    chromosome that GENCODE writes as ENSG00000182378.14_PAR_Y keeps its mark, ENSG00000182378_PAR_Y: it is another
-    place on the genome.
+    chromosome, which many releases of GENCODE write as ENSG00000182378.14_PAR_Y, keeps its mark: it is another place
+    on the genome than ENSG00000182378.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def map_identifiers(ids: Iterable[str], mapping: Mapping, *, many: str = "error"
             raise ValueError(f"{identifier} has {len(found)} targets, {', '.join(found)}; choose many='all' or 'drop'")
         kept = found if found and (len(found) == 1 or many == "all") else (None,)
         rows += [(identifier, target, len(found)) for target in kept]
-    return pd.DataFrame(rows, columns=["identifier", "target", "n_targets"]).astype({"target": "str"})
+    return pd.DataFrame(rows, columns=["identifier", "target", "n_targets"])
 
 
 @dataclass(frozen=True)

@@ -418,7 +418,7 @@ def _mass(mz, adduct, formula):
     zh="你忘了电荷：双电荷离子显示的只是一半的质量。应先用 |z| 乘 m/z，再减去增加的质量。",
 )
 def forgets_the_charge(mz, adduct):
-    return _mass(mz, adduct, lambda ratio, kind: ratio - kind.added / abs(kind.charge))
+    return _mass(mz, adduct, lambda ratio, kind: ratio - kind.added)
 
 
 @mistake(
