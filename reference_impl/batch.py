@@ -470,7 +470,7 @@ def confounding(batch: Any, group: Any) -> Confounding:
 
     Cramér's V is √(χ² / (n · (min(n_batches, n_groups) − 1))) of the table of batches and groups. With two groups, V²
     is the share of the group's variance that lies between batches; 1 − V² is what is left to compare the groups with,
-    and the standard error of their difference grows by 1/√(1 − V²).
+    and the standard error of their difference grows by the factor 1/√(1 − V²).
 
     Two groups can be compared if they share a batch, or are linked by a chain of shared batches. Groups and batches
     that are linked make a block; with more than one block, the difference between groups of different blocks is lost.
