@@ -226,6 +226,17 @@ def stumbles_over_empty_samples(x):
 
 @mistake(
     of="little_mcar_test",
+    en="A table without gaps passes your test with p = 1. There is nothing to test: refuse it with a ValueError.",
+    zh="没有缺失的表，在你这里以 p = 1 通过了检验。根本没有可检验的东西：应以 ValueError 拒绝。",
+)
+def passes_complete_tables(x):
+    if not np.isnan(as_matrix(x, "x", missing=True)).any():
+        return 0.0, 0, 1.0
+    return reference.little_mcar_test(x)
+
+
+@mistake(
+    of="little_mcar_test",
     en="This p is the lower tail. A large statistic speaks against MCAR: use chi2.sf.",
     zh="你的 p 是下尾概率。统计量越大越不利于 MCAR，应使用 chi2.sf。",
 )
@@ -465,6 +476,16 @@ def weights_upside_down(y, covariates):
     weights, known = observed * chance, np.where(observed, values, 0.0)
     mean = weights @ known / weights.sum()
     return float(mean), float(_sandwich(observed / chance, known, mean, chance, design, observed))
+
+
+@mistake(
+    of="inverse_probability_mean",
+    en="You matched values and covariates by position although their labels differ: patients got the covariates of "
+    "others. Refuse it with a ValueError.",
+    zh="数值与协变量的标签不一致，你却按位置配对：患者用上了别人的协变量。应以 ValueError 拒绝。",
+)
+def matches_by_position(y, covariates):
+    return reference.inverse_probability_mean(np.asarray(y, dtype=float), np.asarray(covariates, dtype=float))
 
 
 @mistake(
