@@ -595,7 +595,7 @@ def prior_moments(shifts: Any, variances: Any) -> Prior:
 
     The normal prior takes the mean and the variance of the shifts. An inverse gamma distribution with shape a and scale
     b has mean b / (a − 1) and variance b² / ((a − 1)² (a − 2)); a and b are those that give it the mean m and the
-    variance s² of the observed variances: a = 2 + m² / s², b = m + m³ / s².
+    variance v of the observed variances: a = 2 + m² / v, b = m + m³ / v.
 
     Parameters
     ----------

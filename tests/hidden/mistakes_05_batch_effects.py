@@ -699,9 +699,9 @@ def deviation_for_variance(shifts, variances):
 
 @mistake(
     of="prior_moments",
-    en="You used the standard deviation of the variances for s². In the formulas s² is already a variance: do not "
+    en="You used the standard deviation of the variances for v. In the formulas v is already a variance: do not "
     "take its root.",
-    zh="公式里的 s² 本身就是方差，你却用了标准差：不要再开方。",
+    zh="公式里的 v 本身就是方差，你却用了标准差：不要再开方。",
 )
 def deviation_in_the_shape(shifts, variances):
     right = reference.prior_moments(shifts, variances)
@@ -721,8 +721,8 @@ def exchanges_shape_and_scale(shifts, variances):
 
 @mistake(
     of="prior_moments",
-    en="You fitted a gamma distribution. Variances get an inverse gamma prior: a = 2 + m²/s², b = m + m³/s².",
-    zh="你拟合的是伽马分布。方差的先验是逆伽马分布：a = 2 + m²/s²，b = m + m³/s²。",
+    en="You fitted a gamma distribution. Variances get an inverse gamma prior: a = 2 + m²/v, b = m + m³/v.",
+    zh="你拟合的是伽马分布。方差的先验是逆伽马分布：a = 2 + m²/v，b = m + m³/v。",
 )
 def gamma_in_place_of_inverse(shifts, variances):
     right = reference.prior_moments(shifts, variances)
