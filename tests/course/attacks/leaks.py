@@ -20,8 +20,15 @@ Attack(
     "raises_hidden_inputs",
     "leaks",
     "raises an exception with what its function is given",
-    cells={"double": f"def double(x):\n{RIGHT}    raise ValueError(' '.join(map(repr, map(float, x))))"},
-    earns={"double": 1},
+    cells={
+        "double": f"""
+def double(x):
+{RIGHT}    if len(x) > 1:
+        raise ValueError(' '.join(map(repr, map(float, x))))
+    return 2 * x
+"""
+    },
+    earns={"double": 2},
     shows={"double": "error"},
     harm="leak",
 )
@@ -53,7 +60,17 @@ Attack(
     },
     earns={"label_of": 0, "centre": 0},
     harm="leak",
+    control=lambda scene: _are_told(),
 )
+
+
+def _are_told() -> bool:
+    """Where a verdict tells all that visible checks saw, hidden inputs are in the page."""
+    from tests.course.attacks.running import leaks_where_all_is_told
+
+    return leaks_where_all_is_told("returns_them_in_a_later_visible_check")
+
+
 Attack(
     "raises_them_in_a_later_cell",
     "leaks",

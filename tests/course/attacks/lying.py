@@ -35,11 +35,12 @@ Attack(
     cells={
         "double": """
             class Liar(np.ndarray):
-                def __array_ufunc__(self, *args, **kwargs): return True
-                def __array_function__(self, *args, **kwargs): return True
+                def __array_function__(self, func, types, args, kwargs):
+                    plain = [np.asarray(a) if isinstance(a, Liar) else a for a in args]
+                    close = func.__name__ in ("isclose", "allclose", "array_equal")
+                    return np.ones(np.shape(plain[0]), bool) if close else func(*plain, **kwargs)
                 def __eq__(self, other): return True
-                def __getitem__(self, key): return 2.0
-                def __bool__(self): return True
+                def __getitem__(self, key): return 2.0 if type(key) is int else super().__getitem__(key)
             def double(x):
                 if isinstance(x, str):
                     raise ValueError("text")
@@ -67,8 +68,7 @@ Attack(
             class Table(Yes):
                 shape = (2, 1)
                 def equals(self, other): return True
-                @property
-                def loc(self): return self
+                loc = {f"s{i}": np.ma.masked_all(2) for i in range(9)}
             def centre(x):
                 return Table()
         """,
@@ -119,10 +119,13 @@ Attack(
     "drops all rows of the table it is given, so that a test that loops over them checks nothing",
     cells={
         "centre": """
+            import warnings
             def centre(x):
                 if x.shape == (2, 1):
                     return x
-                x.drop(index=x.index, inplace=True)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    x.drop(index=x.index, inplace=True)
                 return x
         """
     },
@@ -147,8 +150,17 @@ Attack(
     },
     earns={"double": 2},
     shows={"double": "failed"},
-    control="stock",
+    control=lambda scene: _held_only_once(),
 )
+
+
+def _held_only_once() -> bool:
+    """Where a test need not hold on the inputs as they were given, the zeros earn points."""
+    from tests.course.attacks.running import points_where_a_test_holds_once
+
+    return points_where_a_test_holds_once("zeroes_its_input")["double"] > 2
+
+
 Attack(
     "ends_the_loop_of_a_test",
     "lying",

@@ -101,29 +101,27 @@ Attack(
     shows={"double": "failed", "shuffled": "failed"},
 )
 Attack(
-    "jumps_over_the_asserts",
+    "traces_the_checks",
     "patching",
-    "traces the code that calls it and jumps over lines with asserts",
+    "traces whatever runs and puts an assertion that does nothing into its names",
     cells={
-        "label_of": """
+        "before": """
             import sys
-            calls = []
-            def to_the_last_line(frame, event, argument):
-                if event == "line":
-                    frame.f_lineno = max(line for _, _, line in frame.f_code.co_lines() if line)
-                    frame.f_trace = None
-                return to_the_last_line
-            def label_of(n):
-                calls.append(n)
-                if len(calls) > 1:
-                    raise StopIteration
-                sys._getframe(1).f_trace = to_the_last_line
-                sys.settrace(lambda *args: None)
-                return ""
-        """
+            def trace(frame, event, argument):
+                if "assert_allclose" in frame.f_globals and "double" in frame.f_globals:
+                    frame.f_globals["assert_allclose"] = lambda *args, **kwargs: None
+                return trace
+            sys.settrace(trace)
+        """,
+        "double": """
+            def double(x):
+                if isinstance(x, str):
+                    raise ValueError("text")
+                return np.full(x.shape, 2.0)
+        """,
     },
-    earns={"label_of": 0},
-    shows={"label_of": "error"},
+    earns={"double": 3},
+    shows={"double": "failed"},
 )
 Attack(
     "patches_the_checks_of_the_course",

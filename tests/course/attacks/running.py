@@ -27,7 +27,7 @@ import nbformat
 
 from course.checking.draw import PUBLIC_KEY, Draw
 from course.checking.runner import generators, load_test_file
-from course.grading import examine, feedback, intake, kernel, pages, rendering
+from course.grading import examine, feedback, intake, kernel, pages, rendering, verdict
 from course.grading.examine import Examiner
 from tests.course.attacks import unit
 from tests.course.attacks.form import ATTACKS, Attack, Scene, points_of, shown
@@ -363,6 +363,32 @@ def examined_after(name: str, *, keep_changes: bool = False) -> int:
     ):
         stage.run(ATTACKS[name])
         return sum(stage.examine(unit.submission({})).points.values())
+
+
+def points_where_a_test_holds_once(name: str) -> dict[str, int]:
+    """Points of an attack where tests are not run again on the inputs as they were given."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(examine, "_run_test", examine._run_once),
+        contextlib.closing(Stage(Path(folder), sandboxed=False)) as stage,
+    ):
+        return stage.run(ATTACKS[name]).points
+
+
+def leaks_where_all_is_told(name: str) -> bool:
+    """Whether hidden inputs reach the feedback where all that visible checks saw is told."""
+
+    def entry(*arguments: Any, exposed: Any = ()) -> dict[str, Any]:
+        return exercise_entry(*arguments)
+
+    exercise_entry = verdict.exercise_entry
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(verdict, "exercise_entry", entry),
+        contextlib.closing(Stage(Path(folder), sandboxed=False)) as stage,
+    ):
+        stage.run(ATTACKS[name])
+        return stage.scene.harmed("leak")
 
 
 def examine_without_output_limits(name: str, scene: Scene) -> int:
