@@ -35,7 +35,7 @@ _kept: dict[int, Any] = {}  # what stayed here, by the number of its handle
 
 def stay() -> None:
     """Let `exit()` and `quit()` in a cell end nothing: they would end the kernel some time after that cell."""
-    from IPython import get_ipython  # type: ignore[attr-defined]
+    from IPython import get_ipython
 
     shell = get_ipython()
     if shell is not None:
