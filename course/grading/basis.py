@@ -177,7 +177,9 @@ def _whole(file: Path) -> str:
 
 
 def _label(file: Path) -> str:
-    return file.relative_to(paths.ROOT).as_posix() if paths.ROOT in file.parents else file.name
+    """A file by what it is: that of a unit by its name, wherever it lies."""
+    inside = paths.ROOT in file.parents and paths.VISIBLE not in file.parents and paths.HIDDEN not in file.parents
+    return file.relative_to(paths.ROOT).as_posix() if inside else file.name
 
 
 # --------------------------------------------------------------------------------------------------------------------

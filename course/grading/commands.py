@@ -85,7 +85,10 @@ def grade(
     unit: Units = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
     inbox: Annotated[
-        Path | None, typer.Option("--from", help="First take the notebooks of this folder, named after the students.")
+        Path | None,
+        typer.Option(
+            "--from", help="First take in a folder, a zip, nbgrader's exchange, or a Canvas or Moodle download."
+        ),
     ] = None,
     database: Annotated[
         str | None,

@@ -25,6 +25,7 @@ from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom
 from course.grading.deadlines import in_force
 from course.grading.gradebook import ClassGradebook, open_gradebook
+from course.grading.inbox import bring_in
 from course.grading.intake import Library, Refused, Submission
 from course.grading.store import Store, digest
 from course.grading.verdict import Verdict
@@ -87,7 +88,7 @@ def grade_class(
     ----------
     units : only these; by default all
     jobs : processes that examine; by default one per core
-    inbox : first copy the notebooks of this flat folder into the class
+    inbox : first take the notebooks of this folder, zip, exchange or download into the class
     console : where the progress bar goes; by default standard error
 
     Raises
@@ -104,7 +105,7 @@ def _grade(
     library = Library()
     outcome = Outcome(classroom)
     if inbox is not None:
-        _, outcome.not_taken = intake.bring_in(classroom, inbox, library)
+        _, outcome.not_taken = bring_in(classroom, inbox, library)
     handed_in = list(intake.collect(classroom, library, units))
     if not handed_in:
         which = f" for {', '.join(units)}" if units else ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +73,11 @@ _REPAIRS = {
         "The answer cell {} had lost its id; it was found by what it defines.",
         "答案单元格 {} 失去了编号，按其内容找回。",
     ),
+    "placed_answer": (
+        "The answer cell {} had lost its id; it was found by its place.",
+        "答案单元格 {} 失去了编号，按其位置找回。",
+    ),
+    "other_encoding": ("The file was saved as {} and was converted.", "文件以 {} 编码保存，已转换。"),
     "duplicate_answer": (
         "The answer cell {} was there more than once; "
         "the first one with an answer was taken, other versions were kept as extra cells.",
@@ -222,13 +226,17 @@ def read_notebook(file: Path) -> tuple[list[Cell], dict[str, Any], list[str]]:
         )
     if size == 0:
         raise Unreadable("the file is empty", "文件为空")
+    raw, encoding = file.read_bytes(), "utf-8-sig"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):  # as Windows' PowerShell saves what it prints
+        encoding = "utf-16"
     try:
-        content = json.loads(file.read_bytes().decode("utf-8-sig"))
+        content = json.loads(raw.decode(encoding))
     except (ValueError, RecursionError):
         raise Unreadable(
             "the file is not a notebook: it is cut off or is no JSON", "文件不是笔记本：内容不完整或不是 JSON"
         ) from None
-    return notebook_cells(content)
+    cells, metadata, repairs = notebook_cells(content)
+    return cells, metadata, [*([repair("other_encoding", "UTF-16")] if encoding == "utf-16" else []), *repairs]
 
 
 def notebook_cells(content: Any) -> tuple[list[Cell], dict[str, Any], list[str]]:
@@ -414,6 +422,10 @@ class _Mending:
             if places:
                 self.note("found_answer", name)
         if not places:
+            places = self.find_by_place(released, ("code",))
+            if places:
+                self.note("placed_answer", name)
+        if not places:
             self.note("missing_answer", name)
             self.insert(released)
             return
@@ -429,6 +441,10 @@ class _Mending:
         released = self.template.by_grade_id[name]
         places = self.places(name)
         if not places:
+            places = self.find_by_place(released, ("markdown", "raw"))
+            if places:
+                self.note("placed_answer", name)
+        if not places:
             self.note("missing_written", name)
             self.insert(released)
             return
@@ -439,11 +455,27 @@ class _Mending:
         self.retire([place for place in places if place != kept], released)
 
     def find_by_content(self, name: str) -> list[int]:
-        return [
+        return [place for place, cell in enumerate(self.cells) if _grade_id(cell) is None and name in _bound_in(cell)]
+
+    def find_by_place(self, released: Cell, kinds: tuple[str, ...]) -> list[int]:
+        """The one cell of such a kind, of no id and not released, between the released cells around an answer."""
+        order = self.template.cells
+        position = next(index for index, cell in enumerate(order) if cell["id"] == released["id"])
+        before = [place for cell in reversed(order[:position]) for place in self.released_at(cell)[-1:]]
+        behind = [place for cell in order[position + 1 :] for place in self.released_at(cell)[:1]]
+        low, high = (before[0] if before else -1), (behind[0] if behind else len(self.cells))
+        strangers = [
             place
-            for place, cell in enumerate(self.cells)
-            if cell["cell_type"] == "code" and _grade_id(cell) is None and name in bound_names(cell["source"])
+            for place in range(low + 1, high)
+            if self.cells[place]["cell_type"] in kinds
+            and self.cells[place]["source"].strip()
+            and _grade_id(self.cells[place]) is None
+            and not any(_is_same_cell(self.cells[place], cell) for cell in order)
         ]
+        return strangers if len(strangers) == 1 else []
+
+    def released_at(self, released: Cell) -> list[int]:
+        return [place for place, cell in enumerate(self.cells) if _is_same_cell(cell, released)]
 
     def choose(self, places: list[int], released: Cell) -> int:
         """The first copy that was worked on; otherwise the first."""
@@ -524,6 +556,17 @@ class _Mending:
                 cell["id"] = f"extra-{number}"
             taken.add(cell["id"])
         return self.cells
+
+
+def _bound_in(cell: Cell) -> set[str]:
+    """Names that a cell defines; one that was turned into prose counts if all of it is code."""
+    if cell["cell_type"] == "code":
+        return bound_names(cell["source"])
+    try:
+        ast.parse(cell["source"])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return bound_names(cell["source"])
 
 
 def _copy(cell: Cell) -> Cell:
@@ -635,7 +678,7 @@ def _of_one_student(folder: Path, student: str, library: Library) -> list[Submis
                 refused.append(Refused(student, unit_folder.name, file, {"en": error.en, "zh": error.zh}))
             else:
                 taken.setdefault(submission.unit, []).append(submission)
-    chosen: list[Submission | Refused] = [_choose(versions, library) for versions in taken.values()]
+    chosen: list[Submission | Refused] = [choose_version(versions, library) for versions in taken.values()]
     # A stray file beside a good notebook is no reason to leave the unit ungraded; alone, it is.
     chosen += _one_per_unit([item for item in refused if item.unit not in taken])
     return sorted(chosen, key=lambda item: item.unit)
@@ -656,7 +699,7 @@ def notebooks_in(folder: Path) -> list[Path]:
     return found
 
 
-def _choose(versions: list[Submission], library: Library) -> Submission:
+def choose_version(versions: list[Submission], library: Library) -> Submission:
     """Of several notebooks of a unit: the one in its place under its own name, otherwise the one worked on most."""
     if len(versions) == 1:
         return versions[0]
@@ -678,64 +721,3 @@ def _worked_on(submission: Submission, library: Library) -> int:
         for cell in submission.notebook["cells"]
         if (grade_id := _grade_id(cell)) is not None
     )
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# A flat folder of notebooks
-
-
-def bring_in(classroom: Classroom, folder: Path, library: Library) -> tuple[list[Path], list[Refused]]:
-    """Copy the notebooks of a flat folder into the class's tree.
-
-    The student is told from the roster's ids in the file's name, the unit from what is inside.
-
-    Returns
-    -------
-    (files now in the class, files left where they are with the reason)
-    """
-    if not folder.is_dir():
-        raise CourseError(f"there is no folder {folder} to take notebooks from")
-    brought: list[Path] = []
-    left: list[Refused] = []
-    for file in notebooks_in(folder):
-        student = ""
-        try:
-            student = student_of(file.stem, classroom, library.units)
-            unit = take(file, student, library).unit
-        except Unreadable as error:
-            left.append(Refused(student, "", file, {"en": error.en, "zh": error.zh}))
-            continue
-        target = classroom.submitted / student / unit / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
-        shutil.copyfile(file, partial, follow_symlinks=False)
-        partial.replace(target)
-        brought.append(target)
-    return brought, left
-
-
-def student_of(stem: str, classroom: Classroom, units: Iterable[str]) -> str:
-    """Which student a file belongs to, from the name it was downloaded under."""
-    for unit in units:
-        stem = stem.replace(unit, " ")
-    if classroom.roster:
-        hits = [
-            student
-            for student in classroom.roster
-            if re.search(rf"(?<![^\W_]){re.escape(student)}(?![^\W_])", stem, re.IGNORECASE)
-        ]
-        if len(hits) == 1:
-            return hits[0]
-        en = f"more than one id of the roster: {', '.join(hits)}" if hits else "no id of the roster"
-        zh = f"到多个名册编号：{'、'.join(hits)}" if hits else "不到名册中的编号"
-        raise Unreadable(
-            f"its name holds {en}; put the student's id into the file's name",
-            f"文件名中找{zh}；请在文件名中写上学生编号",
-        )
-    student = stem.strip(" _-.")
-    if not STUDENT_ID.fullmatch(student):
-        raise Unreadable(
-            "no student's id can be made of its name; name it after the student, or give the class a roster",
-            "无法由文件名得到学生编号；请以学生编号命名，或为班级提供名册",
-        )
-    return student

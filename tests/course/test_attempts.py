@@ -18,13 +18,15 @@ from course.grading.gradebook import open_gradebook
 from course.grading.intake import Submission
 from course.grading.writer import one_writer
 
-from .test_gradebook import UNIT, judged, released  # noqa: F401 (a fixture)
+from . import test_gradebook
+from .test_gradebook import UNIT, judged
 
 EXERCISE = "robust_z"
+released = test_gradebook.released
 
 
 @pytest.fixture
-def classroom(released: Classroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:  # noqa: F811
+def classroom(released: Classroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:
     """A class whose examiner gives as many exercises as a comment in the notebook says."""
     shutil.copytree(released.folder, tmp_path / "class")
     monkeypatch.setattr(grade, "_examined", examined_by_comment)

@@ -12,6 +12,7 @@ import pytest
 from course import paths
 from course.grading import intake
 from course.grading.classroom import Classroom
+from course.grading.inbox import bring_in
 from course.grading.intake import Library, Refused, Submission, Unreadable
 
 UNIT, OTHER = "91_one", "92_two"
@@ -335,7 +336,7 @@ def test_flat_folder_finds_students_by_the_roster(classroom: Classroom, library:
     save(inbox / "homework-of-LI-HUA.ipynb", solved(OTHER))
     save(inbox / "nobody.ipynb", solved())
     save(inbox / "s1 and s10.ipynb", solved())
-    brought, left = intake.bring_in(classroom, inbox, library)
+    brought, left = bring_in(classroom, inbox, library)
     assert sorted(str(file.relative_to(classroom.submitted)) for file in brought) == [
         f"li-hua/{OTHER}/homework-of-LI-HUA.ipynb",
         f"s10/{UNIT}/s10_{UNIT}.ipynb",
