@@ -17,6 +17,12 @@ ClassFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The class's fo
 Units = Annotated[
     list[str] | None, typer.Option("--unit", help="A unit by number or name; may be repeated. Default: all.")
 ]
+NoSandbox = Annotated[
+    bool,
+    typer.Option(
+        "--no-sandbox", help="Run students' code with your own rights, at your own risk; every result says so."
+    ),
+]
 Language = Annotated[str | None, typer.Option("--language", help="en or zh.")]
 
 
@@ -33,6 +39,17 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export)
     app.command("formgrade")(formgrade)
     app.command("demo")(demo)
+    app.command("doctor")(doctor)
+
+
+def isolate(no_sandbox: bool) -> None:
+    """Find the isolation of this machine, once for the whole run; without one nothing is begun."""
+    from course.grading import sandbox
+
+    if no_sandbox:
+        sandbox.use("none")
+    with _steps("Trying the sandbox"):
+        sandbox.chosen()
 
 
 @contextmanager
@@ -94,12 +111,14 @@ def grade(
         str | None,
         typer.Option(help="From now on keep the gradebook there, such as postgresql+psycopg://user@host/name."),
     ] = None,
+    no_sandbox: NoSandbox = False,
 ) -> None:
     """Grade what was handed in: gradebook, feedback and report. What is known already is not examined again."""
     from course.grading import grade as grading
     from course.grading.classroom import Classroom, set_database, shown_url
 
     classroom = Classroom.open(folder)
+    isolate(no_sandbox)
     if database is not None and database != classroom.database:
         from course.grading.gradebook import open_gradebook
 
@@ -193,9 +212,27 @@ def demo(
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
 ) -> None:
     """Play a whole class: release, 12 submissions by the habits of students, grading, feedback, report."""
+    from course.grading import sandbox
     from course.grading.demo import play
 
+    try:
+        isolate(no_sandbox=False)
+    except CourseError as error:
+        typer.echo(f"course: the demo runs its own submissions without isolation: {error}", err=True)
+        sandbox.use("none")
     raise typer.Exit(play(folder, jobs=jobs))
+
+
+def doctor(
+    backend: Annotated[
+        str | None, typer.Option(help="bubblewrap, bubblewrap-cold or landlock; by default what grading would use.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Only what takes no time, as grading does it.")] = False,
+) -> None:
+    """Say what isolation this machine gives students' code, by really trying to break each promise."""
+    from course.grading.sandbox import consultation
+
+    raise typer.Exit(consultation.consult(backend, quick=quick))
 
 
 def _check_language(language: str) -> None:

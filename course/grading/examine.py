@@ -52,7 +52,7 @@ from course.checking.runner import (
     with_tests,
 )
 from course.errors import CourseError
-from course.grading import store, verdict
+from course.grading import sandbox, store, verdict
 from course.grading.kernel import (
     CellResult,
     CellStatus,
@@ -64,7 +64,6 @@ from course.grading.kernel import (
     Workshop,
     iter_environment,
 )
-from course.grading.provisioner import ISOLATION
 
 __all__ = ["Examination", "ExaminationError", "Examiner", "Limits", "UnitFiles", "examine", "record_key"]
 
@@ -181,7 +180,7 @@ def record_key(
             "cohort": _folder_digest(cohort),
             "truth": store.digest(dict(truth)) if truth is not None else None,
             "limits": dataclasses.asdict(limits),
-            "isolation": ISOLATION,
+            "isolation": sandbox.chosen().name,
             "language": files.language,
         }
     )
@@ -308,7 +307,7 @@ class Examiner:
             cells=kernel.cell_entries(),
             repairs=repairs,
             written=files.written,
-            isolation=ISOLATION,
+            isolation=self._workshop.isolation.name,
         )
         return Examination(result, kernel.executed(exercises))
 
@@ -705,6 +704,8 @@ class _KernelSession:
             if death.status is CellStatus.TIMEOUT:
                 self._timeouts[what] = self._timeouts.get(what, 0) + 1
                 raise Halt(Status.TIMEOUT, f"{what} took more than {seconds:g} s") from None
+            if death.status is CellStatus.MEMORY:
+                raise Halt(Status.MEMORY, f"{what} needed more memory than a submission has") from None
             self._deaths[self._exercise] = self._deaths.get(self._exercise, 0) + 1
             raise Halt(Status.KERNEL_DIED, f"the kernel died while it ran {what}") from None
         except KernelStartError as error:

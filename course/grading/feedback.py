@@ -77,7 +77,11 @@ WORDS: dict[str, dict[str, str]] = {
     },
 }
 
-ISOLATION = {"not isolated": {"en": "without isolation", "zh": "未隔离"}}
+ISOLATION = {
+    "bubblewrap": {"en": "in a sandbox (bubblewrap)", "zh": "沙箱（bubblewrap）"},
+    "landlock": {"en": "in a sandbox (Landlock)", "zh": "沙箱（Landlock）"},
+    "not isolated": {"en": "without isolation", "zh": "未隔离"},
+}
 
 
 def page(

@@ -1,12 +1,17 @@
 """A student's kernel: its folders, its start, its cells and its answers, all under limits.
 
-A kernel lives in a private folder of its own, made for it and removed with it:
+A workshop holds what the kernels of one worker share, on disk and read-only for them:
 
-    lib/      what it may import beside the libraries: the notebook's helpers and the data container, no reference
-    work/     its working folder: the trusted `support/` of the unit and the class's cohort
-    home/     its home, with matplotlib's list of fonts so that it need not be made again
-    wire/     requests and answers, one file each
-    k-1 …     its sockets
+    boot/     what runs before a student's code
+    lib/      what they may import beside the libraries: the notebook's helpers and the data container, no reference
+    inputs/   the trusted `support/` of units and the class's cohort
+    fonts/    matplotlib's list of fonts so that it need not be made again
+
+and the sandbox with its warm parent. Each kernel gets a scratch folder of its own, which goes with it:
+
+    work/     its working folder, with copies of its inputs
+    home/ tmp/ shm/
+    wire/     its sockets k-1 …, and requests and answers, one file each
 
 Cells run as a notebook's do; outputs are kept up to a budget. `ask` passes a message to `course.checking.agent` in the
 kernel and returns the bytes of its answer, which are not trusted.
@@ -20,12 +25,12 @@ import contextlib
 import functools
 import json
 import os
+import platform
 import secrets
 import shutil
-import signal
+import stat
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +46,11 @@ from jupyter_client.session import Session
 
 from course.checking import agent
 from course.errors import CourseError
-from course.grading.provisioner import NAME, CourseProvisioner, OneKernel
+from course.grading import sandbox
+from course.grading.provisioner import CHANNELS, NAME, CourseProvisioner, OneKernel, Process
+from course.grading.sandbox import view
+from course.grading.sandbox.bare import BareProcess
+from course.grading.sandbox.room import BUBBLEWRAP_COLD, SCRATCH, NotSealed, Room, RoomError
 from course.paths import ROOT
 
 # What a notebook may import of ours. Everything else of the repository is not even on the disk under this name.
@@ -51,6 +60,8 @@ _FRAME = 32 * 2**20  # the longest message that a socket takes
 _GRACE = 2.0  # seconds between an interrupt and a kill
 _FLOOD_GRACE = 6.0  # the same for a kernel that has to get rid of its output first
 _MAPPED = 4 * 2**30  # libraries map gigabytes that they never touch
+_BEYOND = 60.0  # seconds after a submission's time in which the supervisor ends what we did not
+_BOOT = ("boot.py", "sandbox/supervisor.py", "sandbox/inside/filter.py", "sandbox/inside/seal.py")
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,9 @@ class Limits:
     output_bytes: int = 4 * 2**20
     memory_bytes: int = 4 * 2**30
     file_bytes: int = 512 * 2**20
+    scratch_bytes: int = 2**30
+    processes: int = 128  # and threads
+    open_files: int = 1024
     deaths: int = 6  # of the kernel, in the tests of one exercise; its next calls are not tried
     total_seconds: float = 900.0
 
@@ -102,10 +116,11 @@ class CellResult:
 class KernelDied(Exception):
     """The kernel is gone: it died, or we ended it because it did not stop when it should (TIMEOUT, OUTPUT)."""
 
-    def __init__(self, status: CellStatus = CellStatus.KERNEL_DIED) -> None:
+    def __init__(self, status: CellStatus = CellStatus.KERNEL_DIED, reason: str = "") -> None:
         reasons = {CellStatus.TIMEOUT: "took too long, could not be interrupted, and was ended"}
         reasons |= {CellStatus.OUTPUT: "wrote too much output, could not be interrupted, and was ended"}
-        super().__init__(reasons.get(status, "the kernel died"))
+        reasons |= {CellStatus.MEMORY: "used too much memory and was ended"}
+        super().__init__(reason or reasons.get(status, "the kernel died"))
         self.status = status
 
 
@@ -117,34 +132,13 @@ class KernelStartError(Exception):
     """No kernel could be started: a failure of ours, never a student's."""
 
 
-@functools.cache
-def _library_paths() -> tuple[str, ...]:
-    """Import path of a kernel without the repository: the standard library and the installed packages."""
-    library = sysconfig.get_path("stdlib")
-    standard = [path for path in sys.path if Path(path) == Path(library) or Path(library, "lib-dynload") == Path(path)]
-    installed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    return tuple(path for path in dict.fromkeys([*standard, *installed]) if os.path.isdir(path))
-
-
 def _has_bytecode(module: str) -> bool:
     """Whether an installed module is compiled at the usual place."""
-    for folder in _library_paths():
+    for folder in view.runtime().path:
         path = Path(folder, module)
         if path.is_file():
             return Path(path.parent, "__pycache__", f"{path.stem}.{sys.implementation.cache_tag}.pyc").is_file()
     return True  # not installed: nothing to compile
-
-
-def _boot(
-    script: Path, path: list[str], bytecode: Path | None, *, limits: Mapping[str, int], compile_only: bool = False
-) -> list[str]:
-    settings = {
-        "limits": dict(limits),
-        "path": path,
-        "bytecode": str(bytecode) if bytecode else None,
-        "compile": compile_only,
-    }
-    return [sys.executable, "-I", "-S", str(script), json.dumps(settings)]
 
 
 _bytecode: list[Path | None] = []
@@ -176,9 +170,11 @@ def _compile_libraries() -> Path | None:
     place = _short_temporary_folder()
     folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place)) if sys.dont_write_bytecode else None
     if folder is not None:
-        atexit.register(_remove, folder)
+        atexit.register(remove, folder)
     script = Path(__file__).with_name("boot.py")
-    command = _boot(script, list(_library_paths()), folder, limits={}, compile_only=True)
+    path = view.runtime().path
+    settings = {"compile": True, "path": path, "boot": "", "bytecode": str(folder) if folder else None}
+    command = [view.runtime().executable, "-I", "-S", str(script), json.dumps(settings)]
     run = subprocess.run(command, cwd=place, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
     if run.returncode != 0:
         last = run.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
@@ -197,7 +193,10 @@ def stage(folder: Path) -> None:
         shutil.copyfile(source, target)
     ignore = shutil.ignore_patterns(*_NOT_STAGED)
     shutil.copytree(ROOT / "course" / "checking", folder / "course" / "checking", ignore=ignore)
-    shutil.copyfile(Path(__file__).with_name("boot.py"), folder / "boot.py")
+    _compile(folder)
+
+
+def _compile(folder: Path) -> None:
     before, sys.pycache_prefix = sys.pycache_prefix, str(bytecode_folder() or "") or None
     try:
         compileall.compile_dir(folder, quiet=2, force=True)
@@ -212,30 +211,175 @@ _workshops: set[Workshop] = set()
 def abandon_all() -> None:
     """End every kernel of this process and remove what they had, at once and without waiting: the process is to end."""
     for kernel in list(_running):
-        with contextlib.suppress(OSError):
-            os.killpg(kernel.process_group, signal.SIGKILL)
+        with contextlib.suppress(Exception):
+            kernel.process.send_signal(9)
     for workshop in list(_workshops):
-        _remove(workshop.folder)
+        workshop.abandon()
 
 
 class Workshop:
-    """What all kernels of one worker share: the staged import folder, copied and compiled once."""
+    """What all kernels of one worker share: the staged folders, copied and compiled once, and the sandbox.
 
-    def __init__(self) -> None:
-        place = _short_temporary_folder()
-        _sweep(Path(place))
+    Parameters
+    ----------
+    isolation : name of the isolation; by default what this process has chosen
+    preload : whether a warm parent imports what notebooks usually import
+
+    Raises
+    ------
+    CourseError : there is none, or an unprivileged user can't be found
+    """
+
+    def __init__(self, isolation: str | None = None, *, preload: bool = True) -> None:
+        self._preload = preload
+        self.isolation = sandbox.chosen() if isolation is None else sandbox.named(isolation)
+        self.user = view.sandbox_user() if self.isolation.backend else view.User(os.getuid(), os.getgid(), "", False)
+        place = view.place_for(self.user, _short_temporary_folder())
+        _sweep(Path(place), self.user)
         self.folder = Path(tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-", dir=place))
-        self.library = self.folder / "lib"
+        self._rooms: set[Room] = set()
+        self._warm: Room | None = None
+        self._inputs: dict[tuple[Any, ...], str] = {}
         _workshops.add(self)
-        stage(self.library)
+        try:
+            self._stage()
+        except BaseException:
+            self.close()
+            raise
 
-    def command(self, limits: Mapping[str, int]) -> list[str]:
-        """The command line that starts a kernel, but for its connection file."""
-        return _boot(self.library / "boot.py", [str(self.library), *_library_paths()], bytecode_folder(), limits=limits)
+    def _stage(self) -> None:
+        stage(self.folder / "lib")
+        boot, fonts = self.folder / "boot", self.folder / "fonts"
+        for folder in (boot, fonts, self.folder / "inputs", self.folder / "home"):
+            folder.mkdir()
+        for name in _BOOT:
+            shutil.copyfile(Path(__file__).parent / name, boot / Path(name).name)
+        _compile(boot)
+        for file in _font_lists():
+            shutil.copyfile(file, fonts / file.name)
+        self._hand_over(self.folder)
+
+    def _hand_over(self, folder: Path) -> None:
+        """Let the sandbox's user read a folder, where that is not us."""
+        if self.user.other:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, self.user.uid, self.user.gid, follow_symlinks=False)
+
+    def input(self, source: Path) -> str:
+        """The name of a copy of a folder's plain files in `inputs/`."""
+        files = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+        found = [(str(path), status.st_size, status.st_mtime_ns) for path in files if (status := path.stat())]
+        known = (str(source), *found)
+        if known not in self._inputs:
+            name = str(len(self._inputs))
+            copy_plain(source, self.folder / "inputs" / name)
+            self._hand_over(self.folder / "inputs" / name)
+            self._inputs[known] = name
+        return self._inputs[known]
+
+    # Kernels
+
+    def start(self, connection: Mapping[str, Any], copies: list[tuple[str, str]], limits: Limits) -> Process:
+        """A new kernel with copies of inputs.
+
+        Raises
+        ------
+        KernelStartError : it did not come up
+        """
+        if self.isolation.backend is None:
+            return self._start_bare(connection, copies, limits)
+        options = {
+            "connection": connection,
+            "copies": copies,
+            "limits": self._system_limits(limits),
+            "memory": limits.memory_bytes,
+            "seconds": limits.total_seconds + _BEYOND,
+            "scratch_bytes": limits.scratch_bytes,
+            "start_seconds": limits.start_seconds,
+        }
+        try:
+            return self._spawn(options)
+        except RoomError as error:
+            raise KernelStartError(str(error)) from error
+
+    def _spawn(self, options: dict[str, Any]) -> Process:
+        backend = self.isolation.backend
+        assert backend is not None
+        if not backend.warm:
+            return self._open_room(backend, options["scratch_bytes"], once=True).spawn(**options)
+        if self._warm is not None and self._warm.ended:
+            self._close_room(self._warm)
+            self._warm = None
+        if self._warm is None:
+            self._warm = self._open_room(backend, options["scratch_bytes"])
+        try:
+            return self._warm.spawn(**options)
+        except NotSealed:
+            if backend.name != BUBBLEWRAP_COLD.name:
+                raise
+        # One fork that can't be sealed off is no reason to do without walls: a sandbox of its own.
+        return self._open_room(BUBBLEWRAP_COLD, options["scratch_bytes"], once=True).spawn(**options)
+
+    def _open_room(self, backend: Any, scratch_bytes: int, *, once: bool = False) -> Room:
+        room = Room(
+            self.folder,
+            backend,
+            user=self.user,
+            bytecode=bytecode_folder(),
+            environment={**_environment(SCRATCH if backend.name == "bubblewrap" else str(self.folder))},
+            scratch_bytes=scratch_bytes,
+            preload=self._preload,
+            closed=self._rooms.discard if once else None,
+        )
+        self._rooms.add(room)
+        return room
+
+    def _close_room(self, room: Room) -> None:
+        room.close()
+        self._rooms.discard(room)
+
+    def _start_bare(self, connection: Mapping[str, Any], copies: list[tuple[str, str]], limits: Limits) -> Process:
+        folder = Path(tempfile.mkdtemp(prefix="k-", dir=self.folder))
+        for name in ("work", "wire", "home", "tmp"):
+            (folder / name).mkdir(mode=0o700)
+        for source, target in copies:
+            shutil.copytree(self.folder / "inputs" / source, folder / "work" / target, dirs_exist_ok=True)
+        shutil.copytree(self.folder / "fonts", folder / "home" / "matplotlib")
+        boot = str(self.folder / "boot")
+        bytecode = bytecode_folder()
+        settings = {
+            "boot": boot,
+            "path": [str(self.folder / "lib"), *view.runtime().path],
+            "bytecode": str(bytecode) if bytecode else None,
+            "limits": self._system_limits(limits),
+        }
+        command = [view.runtime().executable, "-I", "-S", f"{boot}/boot.py"]
+        return BareProcess(command, settings, connection, folder, _environment(str(folder)))
+
+    def _system_limits(self, limits: Limits) -> dict[str, int]:
+        found = {
+            "RLIMIT_DATA": limits.memory_bytes,
+            "RLIMIT_AS": limits.memory_bytes + _MAPPED,
+            "RLIMIT_FSIZE": limits.file_bytes,
+            "RLIMIT_CORE": 0,
+        }
+        if self.isolation.backend is not None:
+            found["RLIMIT_NOFILE"] = limits.open_files
+            found["RLIMIT_CPU"] = int(limits.total_seconds + _BEYOND)
+            found["RLIMIT_NPROC"] = limits.processes + self.isolation.others(self.user.uid)
+        return found
+
+    def abandon(self) -> None:
+        """Remove what there is without waiting; the sandbox ends when we are gone."""
+        for room in list(self._rooms):
+            room.abandon()
+        remove(self.folder)
 
     def close(self) -> None:
-        """Remove the folder."""
-        _remove(self.folder)
+        """End the sandbox and remove the folder."""
+        for room in list(self._rooms):
+            self._close_room(room)
+        remove(self.folder)
         _workshops.discard(self)
 
     def __enter__(self) -> Workshop:
@@ -245,12 +389,33 @@ class Workshop:
         self.close()
 
 
-def _sweep(place: Path) -> None:
+def _environment(place: str) -> dict[str, str]:
+    """The whole environment of a kernel, or of the parent of kernels."""
+    home = f"{place}/home"
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "TMPDIR": f"{place}/tmp",
+        "IPYTHONDIR": f"{home}/ipython",
+        "JUPYTER_CONFIG_DIR": f"{home}/jupyter",
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "JPY_PARENT_PID": "1",  # its parent is the first process there is, and does not end before it
+        "MPLCONFIGDIR": f"{home}/matplotlib",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **one,
+    }
+
+
+def _sweep(place: Path, user: view.User) -> None:
     """Remove the folders of workers that were killed before they could."""
     for folder in place.glob("mo-*-*"):
         owner = folder.name.split("-")[1]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and folder.stat().st_uid == os.getuid():
-            _remove(folder)
+        ours = folder.lstat().st_uid in (os.getuid(), user.uid)
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and ours:
+            remove(folder)
 
 
 def _short_temporary_folder() -> str:
@@ -283,12 +448,12 @@ class Kernel:
         limits: Limits | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.folder = Path(tempfile.mkdtemp(prefix="k-", dir=workshop.folder))
         self.ready = False
         self.ended = False
+        self._workshop = workshop
+        self._opened: list[int] = []
         try:
-            self._furnish(support, cohort)
-            self._start(workshop)
+            self._start(self._inputs(support, cohort))
         except KernelStartError:
             self.close()
             raise
@@ -296,55 +461,18 @@ class Kernel:
             self.close()
             raise KernelStartError(f"a kernel could not be started: {type(error).__name__}: {error}") from error
 
-    def _furnish(self, support: Path | None, cohort: Path | None) -> None:
-        self.work, self.wire = self.folder / "work", self.folder / "wire"
-        for name in ("work", "wire", "home", "tmp"):
-            (self.folder / name).mkdir(mode=0o700)
-        if support is not None:
-            copy_plain(support, self.work / "support")
-        if cohort is not None:
-            target = self.work / "support" / "data" / "cohort"
-            shutil.rmtree(target, ignore_errors=True)
-            copy_plain(cohort, target)
-        for fonts in _font_lists():
-            target = self.folder / "home" / "matplotlib" / fonts.name
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(fonts, target)
+    def _inputs(self, support: Path | None, cohort: Path | None) -> list[tuple[str, str]]:
+        places = {"support": support, "support/data/cohort": cohort}
+        return [(self._workshop.input(source), place) for place, source in places.items() if source is not None]
 
-    def _environment(self) -> dict[str, str]:
-        home = str(self.folder / "home")
-        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-        return {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": home,
-            "TMPDIR": str(self.folder / "tmp"),
-            "IPYTHONDIR": f"{home}/ipython",
-            "JUPYTER_CONFIG_DIR": f"{home}/jupyter",
-            "JUPYTER_PLATFORM_DIRS": "1",
-            "MPLCONFIGDIR": f"{home}/matplotlib",
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-            **one,
-        }
-
-    def _start(self, workshop: Workshop) -> None:
-        memory = self.limits.memory_bytes
-        limits = {
-            "RLIMIT_DATA": memory,
-            "RLIMIT_AS": memory + _MAPPED,
-            "RLIMIT_FSIZE": self.limits.file_bytes,
-            "RLIMIT_CORE": 0,
-        }
-        command = workshop.command(limits)
+    def _start(self, copies: list[tuple[str, str]]) -> None:
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAXMSGSIZE, _FRAME)
         self._context.setsockopt(zmq.LINGER, 0)
-        self._manager = KernelManager(
+        self._manager = _Manager(
             transport="ipc",
-            ip=str(self.folder / "k"),
-            connection_file=str(self.folder / "connection.json"),
-            kernel_spec_manager=OneKernel(command, self._environment(), str(self.work)),
+            connection_file=str(self._workshop.folder / f"{secrets.token_hex(6)}.json"),
+            kernel_spec_manager=OneKernel(lambda connection: self._workshop.start(connection, copies, self.limits)),
             context=self._context,
             session=Session(key=secrets.token_hex(32).encode()),
             shutdown_wait_time=0,
@@ -352,17 +480,58 @@ class Kernel:
         self._manager.start_kernel()
         if not isinstance(self._manager.provisioner, CourseProvisioner):
             raise KernelStartError(f"the kernel was not started by {NAME}")
-        self.process_group = int(self._manager.provisioner.pgid or 0)
-        if self.process_group > 1:
-            _running.add(self)
         self._session = self._manager.session
-        self._shell = self._manager.connect_shell()
-        self._iopub = self._manager.connect_iopub()
+        _running.add(self)
+
+    def _connect(self) -> None:
+        """Open the channels once the kernel has its sockets, which is before it runs anything of the student's."""
+        self._shell = self._channel("shell_port", zmq.DEALER)
+        self._iopub = self._channel("iopub_port", zmq.SUB)
         # A message longer than a frame may be ends the connection it comes on, and nothing else tells of it.
         self._dropped = self._iopub.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._poller = zmq.Poller()
         self._poller.register(self._shell, zmq.POLLIN)
         self._poller.register(self._iopub, zmq.POLLIN)
+
+    def _channel(self, name: str, kind: int) -> zmq.Socket:
+        path = self.process.wire / f"k-{CHANNELS.index(name) + 1}"
+        deadline = time.monotonic() + self.limits.start_seconds
+        while not os.path.lexists(path):
+            if self.process.poll() is not None:
+                raise KernelStartError(f"a new kernel ended before it was reached{self._why()}")
+            if time.monotonic() > deadline:
+                raise KernelStartError("a new kernel did not open its channels in time")
+            time.sleep(0.002)
+        socket = self._context.socket(kind)
+        if kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        else:
+            socket.identity = self._session.bsession
+        socket.setsockopt(zmq.RECONNECT_IVL, 10)
+        socket.connect(f"ipc://{self._socket_itself(path)}")
+        return socket
+
+    def _socket_itself(self, path: Path) -> str:
+        """A name that stays with this socket, whatever the student puts in its place."""
+        if platform.system() != "Linux":
+            return str(path)
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._opened.append(descriptor)
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise KernelStartError("a new kernel's channel is no socket")
+        return f"/proc/self/fd/{descriptor}"
+
+    @property
+    def process(self) -> Process:
+        """The kernel's process."""
+        provisioner = self._manager.provisioner
+        assert isinstance(provisioner, CourseProvisioner)
+        assert provisioner.process is not None
+        return provisioner.process
+
+    def _why(self) -> str:
+        why = self.process.why_over()
+        return f": over its {why}" if why else ""
 
     def wait_ready(self) -> None:
         """Wait until the kernel answers and has imported what the examination needs.
@@ -374,10 +543,11 @@ class Kernel:
         if self.ready:
             return
         try:
-            reply = self._execute("import course.checking.agent as _; _.stay()", seconds=self.limits.start_seconds, silent=True)
+            self._connect()
+            code = "__import__('course.checking.agent', fromlist=['stay']).stay()"
+            reply = self._execute(code, seconds=self.limits.start_seconds, silent=True)
             if reply["status"] != "ok":
                 raise KernelStartError(f"a new kernel can't import its helpers: {reply.get('evalue', '')}")
-            self._execute("del _", seconds=self.limits.start_seconds, silent=True)
             self._await_outputs()
         except (KernelDied, KernelTimeout) as error:
             raise KernelStartError(f"a new kernel did not come up: {error}") from error
@@ -421,15 +591,19 @@ class Kernel:
         """
         self.wait_ready()
         asked, reply = secrets.token_hex(12), secrets.token_hex(12)
-        agent.write_once(self.wire, asked, request)
-        call = (str(self.wire), asked, reply)
+        wire = self.process.wire
+        with view.files_of(self._workshop.user):
+            agent.write_once(wire, asked, request)
+        call = (self._workshop.isolation.place_of_wire(wire), asked, reply)
         code = f"__import__('course.checking.agent', fromlist=['answer']).answer{call!r}"
         try:
             self._execute(code, seconds=seconds, silent=True)
-            return agent.read_once(self.wire, reply)
+            with view.files_of(self._workshop.user):
+                return agent.read_once(wire, reply)
         finally:
             for name in (asked, reply, f".{reply}"):
-                (self.wire / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError), view.files_of(self._workshop.user):
+                    (wire / name).unlink(missing_ok=True)
 
     def _execute(
         self, code: str, *, seconds: float, silent: bool = False, outputs: _Outputs | None = None
@@ -470,8 +644,7 @@ class Kernel:
                 if content is not None:
                     return content
             elif not ready and not self._alive():
-                self.ended = True
-                raise KernelDied()
+                raise self._death()
 
     def _await_idle(self, parent: str, outputs: _Outputs) -> None:
         """The last outputs come on another socket than the reply."""
@@ -507,8 +680,7 @@ class Kernel:
                 if content is not None:
                     return content
             elif not ready and not self._alive():
-                self.ended = True
-                raise KernelDied()
+                raise self._death()
         return None
 
     def _receive(self, socket: zmq.Socket, parent: str, kind: str) -> dict[str, Any] | None:
@@ -551,32 +723,49 @@ class Kernel:
         return lost
 
     def _alive(self) -> bool:
-        process = self._manager.provisioner.process if self._manager.provisioner else None
-        return process is not None and process.poll() is None
+        return self.process.poll() is None
+
+    def _death(self) -> KernelDied:
+        self.ended = True
+        why = self.process.why_over()
+        if why == "disk":
+            return KernelDied(CellStatus.KERNEL_DIED, "filled its scratch folder and was ended")
+        statuses = {"memory": CellStatus.MEMORY, "seconds": CellStatus.TIMEOUT}
+        return KernelDied(statuses.get(why or "", CellStatus.KERNEL_DIED))
 
     def kill(self) -> None:
-        """End the kernel and its process group at once."""
+        """End the kernel and all it left, at once."""
         self.ended = True
         with contextlib.suppress(Exception):  # it may be gone already
             self._manager.shutdown_kernel(now=True)
 
     def close(self) -> None:
-        """End the kernel and remove its folder."""
+        """End the kernel; its scratch goes with it."""
         if hasattr(self, "_manager"):
-            self.kill()
             for name in ("_dropped", "_shell", "_iopub"):
                 if hasattr(self, name):
                     getattr(self, name).close(linger=0)
-            self._manager.cleanup_resources()
+            self.kill()
+            with contextlib.suppress(Exception):
+                self._manager.cleanup_resources()
             self._context.destroy(linger=0)
+        for descriptor in self._opened:
+            os.close(descriptor)
+        self._opened.clear()
         _running.discard(self)
-        _remove(self.folder)
 
     def __enter__(self) -> Kernel:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Manager(KernelManager):
+    """Opens no channel of its own."""
+
+    def _connect_control_socket(self) -> None:
+        """The control channel is for polite shutdowns."""
 
 
 class _Outputs:
@@ -659,7 +848,7 @@ def _font_lists() -> tuple[Path, ...]:
     return tuple(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a folder whose owner may have made parts of it unreadable."""
 
     def open_up(function: Any, path: str, _: Any) -> None:

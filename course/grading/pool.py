@@ -28,6 +28,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.errors import CourseError
+from course.grading import sandbox
 from course.grading import verdict as verdicts
 from course.grading.examine import Examiner, Limits, UnitFiles, environment, record_key
 from course.grading.kernel import KernelStartError, abandon_all, bytecode_folder, use_bytecode
@@ -92,7 +93,7 @@ def examine_all(jobs: Iterable[Job], *, workers: int | None = None, store: Store
 
     Raises
     ------
-    CourseError : a unit is not built, or the number of workers is not positive
+    CourseError : a unit is not built, the number of workers is not positive, or this machine has no isolation
     """
     count = workers if workers is not None else os.cpu_count() or 1
     if count < 1:
@@ -176,7 +177,9 @@ class _Worker:
     def __init__(self, bytecode: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(other, os.getpid(), bytecode), daemon=True)
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(other, os.getpid(), bytecode, sandbox.chosen().key), daemon=True
+        )
         with _one_thread():
             self.process.start()
         other.close()
@@ -290,11 +293,12 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(pipe: Connection, parent: int, bytecode: Path | None) -> None:
+def _work(pipe: Connection, parent: int, bytecode: Path | None, isolation: str) -> None:
     """A worker process: examine what comes, until nothing comes or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     signal.signal(signal.SIGTERM, _leave)
     use_bytecode(bytecode)
+    sandbox.use(isolation)  # what the driver found by trying
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     examiner = Examiner()
     try:

@@ -11,7 +11,38 @@ from pathlib import Path
 
 import pytest
 
+from course.errors import CourseError
+from course.grading import sandbox
 from course.grading.classroom import Classroom
+
+from .kernel_python import VARIABLE, readable_python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolation() -> str:
+    """The name of the isolation that students' code has in the tests; "not isolated" where the machine offers none.
+
+    What is found goes on to commands that tests run.
+    """
+    python = readable_python()
+    if python is not None:
+        os.environ[VARIABLE] = str(python)
+    try:
+        found = sandbox.chosen()
+    except CourseError as error:
+        sandbox.use("none")
+        found = sandbox.chosen()
+        print(error, file=sys.stderr)
+    os.environ[sandbox.VARIABLE] = found.key
+    return found.name
+
+
+@pytest.fixture(scope="session")
+def sandboxed(isolation: str) -> str:
+    """The same, for tests that need one."""
+    if sandbox.chosen().backend is None:
+        pytest.skip("this machine offers no isolation; `course doctor` says why")
+    return isolation
 
 
 @dataclass(frozen=True)

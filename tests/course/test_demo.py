@@ -11,7 +11,7 @@ import pytest
 from course import paths
 from course.errors import CourseError
 from course.grading import demo as demos
-from course.grading import feedback, habits, report
+from course.grading import feedback, habits, report, sandbox
 from course.grading.habits import HABITS, UNIT
 
 from .conftest import Demo
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def test_demo_ends_well_and_says_so(demo: Demo) -> None:
     assert demo.exit_code == 0, demo.output + demo.errors
     assert "every score is the expected one" in demo.output
-    assert "without isolation" in demo.output
+    assert feedback.ISOLATION[sandbox.chosen().name]["en"] in demo.output
     assert str(demo.classroom.report) in demo.output.replace("\n", "")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from course.grading import sandbox
 from course.grading import verdict as verdicts
 from course.grading.examine import Examination, ExaminationError, Examiner, UnitFiles, record_key, restore
 
@@ -57,7 +58,7 @@ def test_honest_work_earns_everything(examine: Any) -> None:
     verdict = examine().verdict
     verdicts.validate(verdict)
     assert points_of(verdict) == FULL
-    assert verdict["isolation"] == "not isolated"
+    assert verdict["isolation"] == sandbox.chosen().name
     assert verdict["student"] == "ada"
     assert [cell["status"] for cell in verdict["cells"]] == ["ok"] * 4
 

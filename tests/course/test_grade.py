@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from course.errors import CourseError
-from course.grading import export, grade, report
+from course.grading import export, feedback, grade, report, sandbox
 from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom
 from course.grading.grade import Examined
@@ -65,7 +65,8 @@ def test_what_is_known_is_neither_examined_nor_written_again(classroom: Classroo
     before = stamps(classroom)
     again = run(classroom)
     assert again.returncode == 0, again.stderr  # students failed; grading did not
-    assert "3 submissions: 3 graded (3 known already), 0 not graded, examined without isolation" in again.stdout
+    how = feedback.ISOLATION[sandbox.chosen().name]["en"]
+    assert f"3 submissions: 3 graded (3 known already), 0 not graded, examined {how}" in again.stdout
     assert stamps(classroom) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -12,13 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 from course.checking import wire
 from course.grading import kernel as kernels
 from course.grading.kernel import CellStatus, Kernel, KernelDied, KernelStartError, Workshop
-from course.grading.provisioner import CourseProvisioner
+from course.grading.provisioner import CourseProvisioner, OneKernel
+from course.grading.sandbox import view
 from course.paths import ROOT
 
 from .miniature import QUICK
@@ -65,10 +70,12 @@ def test_it_was_started_by_our_provisioner_with_nothing_of_ours_around_it(
         assert isinstance(fresh._manager.provisioner, CourseProvisioner)
         shown = texts(fresh.run_cell("import os, sys\nprint(os.getcwd(), dict(os.environ), sys.path, sys.argv)", 5))
         assert "A_SECRET" not in shown
-        assert str(fresh.work) in shown
+        assert "/work {" in shown
         assert f"'{ROOT}'" not in shown
         assert f"'{ROOT / 'tests'}" not in shown
-        assert "tcp" not in (fresh.folder / "connection.json").read_text().replace("curve", "")
+        connection = texts(fresh.run_cell("print(open(sys.argv[2]).read())", 5))
+        assert '"transport": "ipc"' in connection
+        assert "tcp" not in connection
 
 
 def test_only_the_data_container_of_the_reference_is_there(kernel: Kernel) -> None:
@@ -86,7 +93,10 @@ def test_support_and_cohort_are_plain_copies(workshop: Workshop, tmp_path: Path)
     (support / "link").symlink_to("/etc/passwd")
     with Kernel(workshop, support=support, cohort=cohort, limits=QUICK) as fresh:
         fresh.run_cell("open('support/file.txt', 'w').write('changed')", 5)
-        found = sorted(str(path.relative_to(fresh.work)) for path in fresh.work.rglob("*") if path.is_file())
+        code = "import pathlib\nprint(sorted(str(p) for p in pathlib.Path().rglob('*') if not p.is_dir()))"
+        found = ast.literal_eval(texts(fresh.run_cell(code, 5)))
+    with Kernel(workshop, support=support, limits=QUICK) as fresh:
+        assert "trusted" in texts(fresh.run_cell("print(open('support/file.txt').read())", 5))
     assert found == ["support/data/cohort/file.txt", "support/file.txt"]
     assert (support / "file.txt").read_text() == "trusted"
 
@@ -177,21 +187,39 @@ def test_a_kernel_that_kills_itself_is_noticed_at_once(workshop: Workshop) -> No
 
 
 def test_nothing_is_left_behind(workshop: Workshop) -> None:
+    before = set(workshop.folder.iterdir())
     fresh = Kernel(workshop, limits=QUICK)
     fresh.wait_ready()
-    process = fresh._manager.provisioner.process.pid
+    process = fresh.process.pid
     fresh.run_cell("import os\nos.mkdir('locked')\nopen('locked/file', 'w')\nos.chmod('locked', 0)", 5)
     fresh.close()
-    assert not fresh.folder.exists()
+    assert set(workshop.folder.iterdir()) <= before
     assert not Path(f"/proc/{process}").exists()
 
 
 def test_a_kernel_that_cannot_start_is_our_failure(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    before = set(workshop.folder.iterdir())
-    with pytest.raises(KernelStartError):
-        Kernel(workshop, limits=QUICK)
-    assert set(workshop.folder.iterdir()) == before
+    gone = replace(view.runtime(), executable="/nonexistent/python")
+    monkeypatch.setattr(view, "runtime", lambda: gone)
+    with Workshop() as broken:
+        before = set(broken.folder.iterdir())
+        with pytest.raises(KernelStartError):
+            Kernel(broken, limits=QUICK)
+        assert set(broken.folder.iterdir()) == before
+
+
+def test_nbclient_runs_a_notebook_in_such_a_kernel_unchanged(workshop: Workshop) -> None:
+    """Whatever kernel the notebook names."""
+    cells = [nbformat.v4.new_code_cell("import os\nprint(os.getcwd())"), nbformat.v4.new_code_cell("6 * 7")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "bash", "display_name": "mine"}
+    manager = KernelManager(
+        transport="ipc",
+        kernel_spec_manager=OneKernel(lambda connection: workshop.start(connection, [], QUICK)),
+        shutdown_wait_time=0,
+    )
+    NotebookClient(notebook, km=manager, timeout=30).execute()
+    assert notebook.cells[0].outputs[0].text.endswith("/work\n")
+    assert notebook.cells[1].outputs[0].data["text/plain"] == "42"
 
 
 def test_the_kernel_ends_when_the_grader_is_killed(tmp_path: Path) -> None:
@@ -200,7 +228,7 @@ import sys, time
 from course.grading.kernel import Kernel, Workshop
 kernel = Kernel(Workshop())
 kernel.wait_ready()
-print(kernel.process_group, kernel.folder.parent, flush=True)
+print(kernel.process.pid, kernel._workshop.folder, flush=True)
 time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as grader:
@@ -212,5 +240,6 @@ time.sleep(600)
     while Path(f"/proc/{group}").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not Path(f"/proc/{group}").exists()
-    kernels._sweep(Path(folder).parent)  # what the next grader does first
+    user = view.sandbox_user()
+    kernels._sweep(Path(folder).parent, user)  # what the next grader does first
     assert not Path(folder).exists()
