@@ -23,10 +23,9 @@ from typing import Any
 from course import paths
 from course.checking.draw import PUBLIC_KEY
 from course.errors import CourseError
-from course.grading import store
+from course.grading import sandbox, store
 from course.grading.classroom import Classroom, write_text
 from course.grading.examine import Limits, UnitFiles, environment
-from course.grading.provisioner import ISOLATION
 
 Basis = dict[str, Any]
 
@@ -271,7 +270,7 @@ def _common(key: bytes | None, cohort: Path | None, truth: Path | None, limits: 
         "cohort": "" if cohort is None else store.file_digest({path.name: path for path in sorted(cohort.iterdir())}),
         "truth": "" if truth is None else store.file_digest({"truth": truth}),
         "limits": store.digest(dataclasses.asdict(limits)),
-        "isolation": ISOLATION,
+        "isolation": sandbox.chosen().name,
     }
 
 
