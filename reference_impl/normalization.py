@@ -28,7 +28,7 @@ from reference_impl.validation import as_matrix, labels, like, require_between, 
 PER_MILLION = 1e6
 NO_DIFFERENCE = 1e-6  # edgeR: log2 ratios that are all smaller than this are rounding
 NO_QUARTILE = 1e-20  # edgeR: an upper quartile (as a share of the library) below this is taken for 0
-NO_VARIATION = 1e-20  # variation within groups, relative to that between them, that only rounding leaves
+NO_VARIATION = 1e-20  # a sum of squares that small, relative to that of the values, is what rounding leaves
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # where the shift of a distribution is read
 
 
@@ -153,9 +153,8 @@ def tpm(counts: Any, lengths: Any) -> Any:
     array([[500000., 500000.]])
     """
     matrix = count_matrix(counts)
-    library_sizes(matrix, counts)
     matrix /= positive_per(lengths, counts, 1, "length")
-    matrix *= PER_MILLION / matrix.sum(axis=1, keepdims=True)
+    matrix *= PER_MILLION / library_sizes(matrix, counts)[:, None]
     return like(counts, matrix)
 
 
@@ -282,15 +281,15 @@ def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0
     sizes = library_sizes(matrix, counts)
     chosen = _reference_position(reference, counts, matrix, sizes)
     log_factors = np.zeros(len(matrix))
-    for position, (sample, size) in enumerate(zip(matrix, sizes, strict=True)):
+    for position, sample in enumerate(matrix):
         shared = (sample > 0) & (matrix[chosen] > 0)
         if not shared.any():
             _warn_of_stranger(counts, position, chosen)
             continue
         ours, theirs = sample[shared], matrix[chosen, shared]
-        our_share, their_share = ours / size, theirs / sizes[chosen]
+        our_share, their_share = ours / sizes[position], theirs / sizes[chosen]
         log_ratio = np.log2(our_share / their_share)
-        log_abundance = (np.log2(our_share) + np.log2(their_share)) / 2
+        log_abundance = np.log2(our_share) + np.log2(their_share)  # twice A, which has the same ranks
         variance = (1 - our_share) / ours + (1 - their_share) / theirs
         kept = middle_ranks(log_ratio, log_ratio_trim) & middle_ranks(log_abundance, sum_trim)
         if kept.any() and np.abs(log_ratio).max() >= NO_DIFFERENCE:
@@ -345,7 +344,7 @@ def log_cpm(counts: Any, factors: Any = None, *, prior_count: float = 2.0) -> An
     prior = prior_count * sizes / sizes.mean()
     matrix += prior[:, None]
     matrix *= (PER_MILLION / (sizes + 2 * prior))[:, None]
-    return like(counts, np.log2(matrix, out=matrix))
+    return like(counts, np.log2(matrix))
 
 
 # ---------------------------------------------------------------- intensities
@@ -499,15 +498,17 @@ def quantile_normalize(x: Any) -> Any:
         return like(x, matrix)
     order = np.empty(matrix.shape, dtype=np.int32)  # half the memory of NumPy's own positions
     target = np.zeros(n_features)
-    for sample, positions, n in zip(matrix, order, n_measured, strict=True):
+    for row, n in enumerate(n_measured):
+        sample = matrix[row]
         increasing = np.argsort(sample)  # missing values come last
         sample[:] = sample[increasing]
-        positions[:] = increasing
+        order[row] = increasing
         target += stretch(sample[:n], n_features)
     target /= n_samples
-    for sample, positions, n in zip(matrix, order, n_measured, strict=True):
-        sample[positions[:n]] = read_target(target, sample[:n])
-        sample[positions[n:]] = np.nan
+    for row, n in enumerate(n_measured):
+        sample = matrix[row]
+        sample[order[row, :n]] = read_target(target, sample[:n])
+        sample[order[row, n:]] = np.nan
     return like(x, matrix)
 
 
@@ -603,7 +604,8 @@ def global_shift(x: Any, groups: Any) -> GlobalShift:
 
     Returns
     -------
-    GlobalShift(statistic, p, explained, shift). If samples do not vary within groups, p is 0 (groups differ) or 1
+    GlobalShift(statistic, p, explained, shift). If samples do not vary within groups but for rounding, statistic and p
+        are ∞ and 0 where the groups differ, and 0 and 1 where nothing differs, as after `quantile_normalize`
 
     Raises
     ------
@@ -637,17 +639,18 @@ def global_shift(x: Any, groups: Any) -> GlobalShift:
     codes, names = group_codes(groups, x)
     means = np.array([curves[codes == code].mean(axis=0) for code in range(len(names))])
     apart = means - curves.mean(axis=0)
-    between = float(np.bincount(codes) @ np.sum(apart**2, axis=1))
+    between = float(np.sum(np.bincount(codes)[:, None] * apart**2))
     residuals = curves - means[codes]
     products = residuals @ residuals.T
     within = float(np.trace(products))
 
     degrees = np.array([len(names) - 1, len(curves) - len(names)])
-    if within <= NO_VARIATION * between:
-        statistic, p = (np.inf, 0.0) if between > 0 else (0.0, 1.0)
+    rounding = NO_VARIATION * np.sum(curves**2)
+    if within <= rounding:
+        statistic, p = (np.inf, 0.0) if between > rounding else (0.0, 1.0)
     else:
         statistic = (between / degrees[0]) / (within / degrees[1])
         ways = within**2 / np.sum(products**2)
         p = f_distribution.sf(statistic, *(ways * degrees))
-    explained = between / (between + within) if between > 0 else 0.0
+    explained = between / (between + within) if between > rounding else 0.0
     return GlobalShift(float(statistic), float(p), explained, shift_at_shares(apart, names))

@@ -153,8 +153,7 @@ def _factors(
     stays=_ranks,
     weigh=lambda v: 1 / v,
     both=True,
-    tiny=1e-6,
-    strangers="warn",
+    stranger=0.0,
     scale=True,
 ):
     """TMM with one part replaced; what is refused is refused as the reference does."""
@@ -168,14 +167,14 @@ def _factors(
     for position, sample in enumerate(matrix):
         shared = (sample > 0) & (matrix[row] > 0)
         if not shared.any():
-            if strangers == "warn":
-                warnings.warn("no shared gene", UserWarning, stacklevel=2)
+            warnings.warn("no shared gene", UserWarning, stacklevel=2)
+            logs[position] = stranger
             continue
         y, r, n, m = sample[shared], matrix[row, shared], sizes[position], sizes[row]
         ratio = np.log2((y / n) / (r / m))
         abundance = (np.log2(y / n) + np.log2(r / m)) / 2
         kept = stays(ratio, log_ratio_trim) & (stays(abundance, sum_trim) if both else True)
-        if kept.any() and np.abs(ratio).max() >= tiny:
+        if kept.any() and np.abs(ratio).max() >= 1e-6:
             logs[position] = np.average(ratio[kept], weights=weigh(_variance(y, r, n, m)[kept]))
     return reference._per_sample(2 ** (logs - (logs.mean() if scale else 0.0)), counts)
 
@@ -266,21 +265,13 @@ def upside_down(counts, reference=None, *, log_ratio_trim=0.3, sum_trim=0.05):
 
 @mistake(
     of="tmm_factors",
-    en="A sample that shares no gene with the reference passes in silence. Its factor rests on nothing: say so with a "
-    "warning.",
-    zh="与参照没有共同基因的样本悄悄地过去了。它的因子毫无依据：应发出警告。",
+    en="A sample that shares no gene with the reference gets NaN, the mean of nothing, and the geometric mean hands it "
+    "on to all samples. Give it the log factor 0, and warn.",
+    zh="与参照没有共同基因的样本得到了 NaN，即“空集的平均”，几何平均又把它传给了所有样本。"
+    "应令其对数因子为 0，并发出警告。",
 )
-def silent_about_strangers(counts, reference=None, *, log_ratio_trim=0.3, sum_trim=0.05):
-    return _factors(counts, reference, log_ratio_trim, sum_trim, strangers="silent")
-
-
-@mistake(
-    of="tmm_factors",
-    en="Log ratios below 10⁻⁶ are rounding, not signal: if all are so small, the factor is exactly 1.",
-    zh="小于 10⁻⁶ 的对数比值只是舍入误差，不是信号：若全都如此，因子应恰为 1。",
-)
-def believes_rounding(counts, reference=None, *, log_ratio_trim=0.3, sum_trim=0.05):
-    return _factors(counts, reference, log_ratio_trim, sum_trim, tiny=0.0)
+def strangers_spoil_all(counts, reference=None, *, log_ratio_trim=0.3, sum_trim=0.05):
+    return _factors(counts, reference, log_ratio_trim, sum_trim, stranger=np.nan)
 
 
 @mistake(
@@ -670,14 +661,15 @@ def _result(curves, codes, names, *, apart=None, weigh=True, plain=False):
     rest = curves - means[codes]
     products = rest @ rest.T
     within = float(np.trace(products))
-    if within <= 1e-20 * between:
-        statistic, p = (np.inf, 0.0) if between > 0 else (0.0, 1.0)
+    rounding = 1e-20 * np.sum(curves**2)
+    if within <= rounding:
+        statistic, p = (np.inf, 0.0) if between > rounding else (0.0, 1.0)
     else:
         degrees = np.array([len(names) - 1, len(curves) - len(names)])
         statistic = between / degrees[0] / (within / degrees[1])
         ways = 1.0 if plain else within**2 / np.sum(products**2)
         p = float(f_distribution.sf(statistic, *(ways * degrees)))
-    explained = between / (between + within) if between > 0 else 0.0
+    explained = between / (between + within) if between > rounding else 0.0
     return reference.GlobalShift(float(statistic), p, explained, reference.shift_at_shares(apart, names))
 
 
