@@ -180,16 +180,25 @@ def report(folder: ClassFolder, unit: Units = None, language: Language = None) -
 
 def export(
     folder: ClassFolder,
-    to: Annotated[str, typer.Option(help="The format: csv.")] = "csv",
-    file: Annotated[Path | None, typer.Option(help="Where to; by default grades.csv in the class's folder.")] = None,
+    to: Annotated[str, typer.Option(help="The format: csv, canvas, moodle or gradescope.")] = "csv",
+    file: Annotated[
+        Path | None, typer.Option(help="Where to: a file, for moodle and gradescope a folder; by default in DIR.")
+    ] = None,
     unit: Units = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Points so far where a written answer waits for a grade, not nothing.")
+    ] = False,
 ) -> None:
-    """Write the grades for your records."""
+    """Write the grades for your records or for a learning platform."""
     from course.grading import export as exports
     from course.grading.classroom import Classroom
 
     units = [paths.find_unit(name) for name in unit] if unit else None
-    typer.echo(str(exports.export(Classroom.open(folder), to, file, units=units)))
+    made = exports.export(Classroom.open(folder), to, file, units=units, partial=partial)
+    for written in made.files:
+        typer.echo(str(written))
+    for note in made.notes:
+        typer.echo(f"  {note}", err=True)
 
 
 def formgrade(

@@ -218,7 +218,7 @@ class ClassGradebook:
                 try:
                     submission = self.nbgrader.find_submission(assignment.name, student.id)
                 except MissingEntry:
-                    nothing = dict.fromkeys(("points", "from_tests", "written", "penalty"))
+                    nothing = dict.fromkeys(("points", "from_tests", "written", "penalty", "seconds_late"))
                     yield {**row, **nothing, "handed_in": "", "to_grade": False}
                     continue
                 penalty = float(submission.late_submission_penalty or 0)
@@ -229,6 +229,7 @@ class ClassGradebook:
                     "from_tests": float(submission.code_score),
                     "written": float(submission.written_score),
                     "penalty": penalty,
+                    "seconds_late": float(submission.total_seconds_late),
                     "to_grade": bool(submission.needs_manual_grade),
                 }
 

@@ -88,7 +88,7 @@ def test_unreadable_submission_is_reported_and_fails_the_run(classroom: Classroo
     assert points(classroom)["s03"] is None
     assert "not a notebook" in classroom.report.read_text(encoding="utf-8")
     assert "This is not a zero" in (classroom.feedback / "s03" / UNIT / f"{UNIT}.html").read_text(encoding="utf-8")
-    rows = csv.DictReader(export.export(classroom, "csv").read_text(encoding="utf-8-sig").splitlines())
+    rows = csv.DictReader(export.export(classroom, "csv").files[0].read_text(encoding="utf-8-sig").splitlines())
     kept = {row["student"]: row for row in rows if row["unit"] == UNIT}
     given = known_points(demo, "s03")["s03"]
     assert kept["s03"]["points"] == f"{given:g}" != "0"  # what was given before stays

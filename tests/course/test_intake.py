@@ -202,6 +202,50 @@ def test_check_moves_behind_an_answer_copied_to_the_end(tmp_path: Path, library:
     assert "moved_check: check_first_sum" in submission.repairs
 
 
+def test_answer_without_id_or_name_is_told_by_its_place(tmp_path: Path, library: Library) -> None:
+    notebook = solved()
+    part = notebook["cells"][2]
+    part["metadata"], part["id"], part["source"] = {}, "x", "result = [1, 2]  # I renamed it"
+    submission = take(tmp_path, library, notebook)
+    assert ids(submission) == WHOLE
+    assert source(submission, "first_sum") == "result = [1, 2]  # I renamed it"
+    assert submission.repairs == ("placed_answer: first_sum",)
+
+
+def test_of_two_cells_in_its_place_neither_is_taken_for_the_answer(tmp_path: Path, library: Library) -> None:
+    notebook = solved()
+    notebook["cells"][2:3] = [code("a = 1", "m1"), code("b = 2", "m2")]
+    submission = take(tmp_path, library, notebook)
+    assert source(submission, "first_sum") == starter("first_sum")
+    assert submission.repairs == ("missing_answer: first_sum",)
+    assert [part["source"] for part in submission.notebook["cells"]].count("a = 1") == 1
+
+
+def test_written_answer_that_lost_its_id_is_told_by_its_place(tmp_path: Path, library: Library) -> None:
+    notebook = solved()
+    notebook["cells"][-1] = cell("markdown", "Because the median is robust.", "mine")
+    submission = take(tmp_path, library, notebook)
+    assert source(submission, "written_why") == "Because the median is robust."
+    assert submission.repairs == ("placed_answer: written_why",)
+
+
+def test_answer_that_became_text_and_lost_its_id_is_found_and_turned_back(tmp_path: Path, library: Library) -> None:
+    notebook = solved()
+    notebook["cells"][2] = cell("markdown", answer("first_sum"), "t")
+    submission = take(tmp_path, library, notebook)
+    assert source(submission, "first_sum") == answer("first_sum")
+    assert submission.repairs == ("found_answer: first_sum", "changed_type: first_sum")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_other_encodings_are_read(tmp_path: Path, library: Library, encoding: str) -> None:
+    file = tmp_path / f"{UNIT}.ipynb"
+    file.write_bytes(json.dumps(solved(language="zh"), ensure_ascii=False).encode(encoding))
+    submission = intake.take(file, "s1", library)
+    assert submission.repairs == (("other_encoding: UTF-16",) if encoding == "utf-16" else ())
+    assert any("\u4e00" <= letter <= "\u9fff" for part in submission.notebook["cells"] for letter in part["source"])
+
+
 def test_missing_answer_is_not_attempted_but_rest_stays(tmp_path: Path, library: Library) -> None:
     notebook = solved()
     notebook["cells"] = [part for part in notebook["cells"] if "first_sum" not in part["id"]]
