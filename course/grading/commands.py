@@ -141,13 +141,16 @@ def regrade(
     student: Annotated[list[str] | None, typer.Option("--student", help="Only this student; may be repeated.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; by default one per core.", min=1)] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write what was found; without it, it is only shown.")] = False,
+    no_sandbox: NoSandbox = False,
 ) -> None:
     """After a test or a solution changed: examine again what that touches, and show who moves and why."""
     from course.grading.classroom import Classroom
     from course.grading.regrade import regrade_class
 
+    classroom = Classroom.open(folder)
+    isolate(no_sandbox)
     units = [paths.find_unit(name) for name in unit] if unit else None
-    outcome = regrade_class(Classroom.open(folder), units=units, students=student, jobs=jobs, apply=apply)
+    outcome = regrade_class(classroom, units=units, students=student, jobs=jobs, apply=apply)
     for line in outcome.lines():
         typer.echo(line)
     for line in outcome.failed:
