@@ -645,7 +645,7 @@ def global_shift(x: Any, groups: Any) -> GlobalShift:
     within = float(np.trace(products))
 
     degrees = np.array([len(names) - 1, len(curves) - len(names)])
-    rounding = NO_VARIATION * np.sum(curves**2)
+    rounding = NO_VARIATION * np.vdot(curves, curves)
     if within <= rounding:
         statistic, p = (np.inf, 0.0) if between > rounding else (0.0, 1.0)
     else:

@@ -539,14 +539,16 @@ def test_curves_with_gaps(global_shift, draw):
 
 @points(1)
 def test_samples_that_do_not_vary(global_shift, draw):
-    """If samples do not vary within groups, p is 0 where the groups differ and 1 where nothing differs.
+    """If samples do not vary within groups but for rounding, p is 0 where the groups differ and 1 where nothing does.
 
-    若组内样本没有变异，各组有差异时 p 为 0，完全没有差异时 p 为 1。"""
+    若组内样本除舍入误差外没有变异，各组有差异时 p 为 0，完全没有差异时 p 为 1。"""
     one, other = np.sort(draw.rng.integers(0, 99, size=(2, 12)) / 1024, axis=1)  # small, and exact in binary
     differ = global_shift(np.stack([one, one, other + 1 / 64, other + 1 / 64]), list("aabb"))
     assert (differ.statistic, differ.p, differ.explained) == (np.inf, 0.0, 1.0)
-    alike = global_shift(np.stack([one] * 4), list("aabb"))
-    assert (alike.statistic, alike.p, alike.explained) == (0.0, 1.0, 0.0)
+    raw = reference.quantile_normalize(draw.rng.lognormal(18, 2, size=(4, 30)))  # equal but for rounding, and large
+    for table in (np.stack([one] * 4), np.zeros((4, 6)), raw):
+        alike = global_shift(table, list("aabb"))
+        assert (alike.statistic, alike.p, alike.explained) == (0.0, 1.0, 0.0)
 
 
 @points(1)
