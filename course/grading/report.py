@@ -46,8 +46,8 @@ WORDS: dict[str, dict[str, str]] = {
         "class_page": "All units of the class",
         "overview": "{students} students, {submissions} submissions",
         "isolation": "Student code was examined {how}.",
-        "isolation_warning": "Student code ran with the rights of the account that graded it. "
-        "Grade only submissions of people you know until the sandbox is in use.",
+        "isolation_warning": "It was graded with --no-sandbox: student code ran with the rights of the account that "
+        "graded it. `course doctor` says how to get the sandbox.",
         "units": "Units",
         "unit": "unit",
         "submissions": "submissions",
@@ -157,7 +157,8 @@ WORDS: dict[str, dict[str, str]] = {
         "class_page": "本班全部单元",
         "overview": "{students} 名学生，{submissions} 份提交",
         "isolation": "学生代码的检验环境：{how}。",
-        "isolation_warning": "学生代码以评分者账户的权限运行。启用沙箱之前，请只为你认识的人评分。",
+        "isolation_warning": "评分时使用了 --no-sandbox：学生代码以评分者账户的权限运行。"
+        "启用沙箱的办法见 `course doctor`。",
         "units": "单元",
         "unit": "单元",
         "submissions": "份提交",
