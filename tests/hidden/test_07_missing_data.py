@@ -46,9 +46,9 @@ def test_the_driver_decides(amputate, draw):
     """In MAR the chance to lose values belongs to the sample: logistic in the standardised driver, the rate on average.
 
     MAR 时，丢失的概率属于样本：它是标准化驱动变量的 logistic 函数，平均值等于给定比例。"""
-    x, seed = draw.intensities(60, 4), int(draw.rng.integers(2**32))
-    few = (draw.rng.permutation(60) < 12).astype(float)
-    for driver in (draw.rng.gamma(2.0, 3.0, size=60), few):
+    x, seed = draw.intensities(300, 6), int(draw.rng.integers(2**32))
+    few = (draw.rng.permutation(300) < 60).astype(float)
+    for driver in (draw.rng.gamma(2.0, 3.0, size=300), few):
         rate = draw.rng.uniform(0.15, 0.5)
         gapped = np.asarray(amputate(x, "MAR", rate, rng=np.random.default_rng(seed), driver=driver))
         assert_array_equal(gapped, reference.amputate(x, "MAR", rate, rng=np.random.default_rng(seed), driver=driver))
@@ -475,12 +475,12 @@ def test_when_the_conclusion_holds(delta_sensitivity, draw):
 
     只要区间不含 0，结论就成立，不论区间在 0 的哪一侧。"""
     versions, imputed, case = draw.completed(40, 4)
-    deltas = [*np.linspace(-9.0, 3.0, 25), -40.0, 40.0]
-    found = delta_sensitivity(versions, imputed & case, case, deltas)
-    outside = (np.asarray(found["lower"]) > 0) | (np.asarray(found["upper"]) < 0)
-    assert [bool(holds) for holds in found["holds"]] == outside.tolist()
-    expected = reference.delta_sensitivity(versions, imputed & case, case, deltas)
-    assert [bool(holds) for holds in found["holds"]] == expected["holds"].tolist()
+    versions = [values + 3 * case for values in versions]  # the difference is far from 0, above or below
+    deltas = np.linspace(-9.0, 3.0, 25)
+    for first_group in (case, ~case):
+        found = delta_sensitivity(versions, imputed & case, first_group, deltas)
+        expected = reference.delta_sensitivity(versions, imputed & case, first_group, deltas)
+        assert [bool(holds) for holds in found["holds"]] == expected["holds"].tolist()
 
 
 @points(1)
