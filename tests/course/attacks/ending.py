@@ -64,7 +64,7 @@ Attack(
             import os, pathlib
             for process in pathlib.Path("/proc").glob("[0-9]*"):
                 try:
-                    if b"COURSE_ATTACK_BYSTANDER" in (process / "environ").read_bytes():
+                    if b"COURSE_ATTACK_BYSTANDER=<<token>>" in (process / "environ").read_bytes():
                         os.kill(int(process.name), 9)
                 except (OSError, ValueError):
                     pass

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from course.errors import CourseError
+
+
+def _sandbox() -> Any:
+    """The package of the sandbox; None where there is none yet."""
+    try:
+        return importlib.import_module("course.grading.sandbox")
+    except ModuleNotFoundError:
+        return None
 
 
 @functools.cache
 def isolation() -> str | None:
     """The sandbox that kernels run in here; None where there is none."""
-    try:
-        from course.grading import sandbox  # type: ignore[attr-defined]
-
-        best = sandbox.isolation
-    except (ImportError, AttributeError):
+    sandbox = _sandbox()
+    if sandbox is None:
         return None
-    return best()
+    with using(None):
+        try:
+            return sandbox.chosen().key
+        except CourseError:
+            return None
+
+
+@contextlib.contextmanager
+def using(key: str | None) -> Iterator[None]:
+    """Let kernels that are started meanwhile use this isolation: "none", or None for the best there is."""
+    sandbox = _sandbox()
+    if sandbox is None:
+        yield
+        return
+    before = list(sandbox._chosen)
+    sandbox.use(key)
+    try:
+        yield
+    finally:
+        sandbox._chosen[:] = before
 
 
 def missing(needs: str | None) -> str | None:

@@ -86,14 +86,16 @@ Attack(
     cells={
         "before": """
             import course.checking.agent as agent, os
-            os.chmod(agent.__file__, 0o600)
-            with open(agent.__file__, "a") as file:
-                file.write("\\nopen('<<marker>>', 'w').close()\\n")
+            if not os.path.exists(os.path.join(os.path.dirname(agent.__file__), "..", "..", "pyproject.toml")):
+                os.chmod(agent.__file__, 0o600)
+                with open(agent.__file__, "a") as file:
+                    file.write("\\nopen('<<marker>>', 'w').close()\\n")
         """
     },
     harm="next kernel",
     needs="files",
     control="open",
+    also_stock=False,  # there the helpers are those of this repository
 )
 Attack(
     "leaves_a_note_for_a_friend",

@@ -2,6 +2,7 @@
 
     uv run python -m tests.course.attacks.record            all: some minutes
     uv run python -m tests.course.attacks.record NAME …     these, and those that changed since
+    uv run python -m tests.course.attacks.record --ours     one part only: stock, open, ours, own
 
 The record holds a digest of each attack and of what it ran against, so that a test can say which results are out of
 date without running anything.
@@ -13,6 +14,7 @@ import contextlib
 import hashlib
 import inspect
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from tests.course.attacks.families import ATTACKS
 from tests.course.attacks.form import FAMILIES, Attack, Scene
 from tests.course.attacks.isolation import isolation
 from tests.course.attacks.running import Stage
+from tests.course.kernel_python import VARIABLE, readable_python
 
 RECORD = Path(__file__).with_name("record.json")
 TABLE = ROOT / "course" / "grading" / "ATTACKS.md"
@@ -87,23 +90,40 @@ def own_control(attack: Attack, folder: Path) -> bool:
 
 def measure(attacks: Sequence[Attack], folder: Path) -> dict[str, dict[str, Any]]:
     """What attacks achieve against stock nbgrader, against us, and against us without a protection, by name."""
+    found: dict[str, dict[str, Any]] = {attack.name: {"digest": digest(attack)} for attack in attacks}
+    for part in PARTS.values():
+        for name, results in part(attacks, folder).items():
+            found[name] |= results
+    return found
+
+
+def with_stock(attacks: Sequence[Attack], folder: Path) -> dict[str, dict[str, Any]]:
+    """What attacks achieve against stock nbgrader."""
     from tests.course.attacks.stock import against_stock
 
-    found: dict[str, dict[str, Any]] = {attack.name: {"digest": digest(attack)} for attack in attacks}
-    for name, what in against_stock([a for a in attacks if a.also_stock], folder / "stock").items():
-        found[name]["stock"] = what
+    found = against_stock([attack for attack in attacks if attack.also_stock], folder / "stock")
+    return {name: {"stock": what} for name, what in found.items()}
+
+
+def without_sandbox(attacks: Sequence[Attack], folder: Path) -> dict[str, dict[str, Any]]:
+    """What those attacks that take a sandbox achieve without it."""
     with contextlib.closing(Stage(folder / "open", sandboxed=False)) as stage:
-        for attack in attacks:
-            if attack.needs is not None:
-                found[attack.name]["open"] = achieved_against_us(attack, stage)
-    with contextlib.closing(Stage(folder / "ours", sandboxed=isolation() is not None)) as stage:
-        for attack in attacks:
-            if attack.needs is None or isolation() is not None:
-                found[attack.name]["ours"] = achieved_against_us(attack, stage)
-    for attack in attacks:
-        if callable(attack.control):
-            found[attack.name]["own"] = own_control(attack, folder / "own" / attack.name)
-    return found
+        return {a.name: {"open": achieved_against_us(a, stage)} for a in attacks if a.needs is not None}
+
+
+def with_ours(attacks: Sequence[Attack], folder: Path) -> dict[str, dict[str, Any]]:
+    """What attacks achieve against our engine."""
+    sandboxed = isolation() is not None
+    with contextlib.closing(Stage(folder / "ours", sandboxed=sandboxed)) as stage:
+        return {a.name: {"ours": achieved_against_us(a, stage)} for a in attacks if a.needs is None or sandboxed}
+
+
+def with_own(attacks: Sequence[Attack], folder: Path) -> dict[str, dict[str, Any]]:
+    """Whether the controls that attacks bring let them succeed."""
+    return {a.name: {"own": own_control(a, folder / "own" / a.name)} for a in attacks if callable(a.control)}
+
+
+PARTS = {"stock": with_stock, "open": without_sandbox, "ours": with_ours, "own": with_own}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -140,9 +160,7 @@ def told(achieved: str | None) -> str:
 
 def control_succeeded(attack: Attack, result: dict[str, Any]) -> bool:
     """Whether the control that an attack names let it succeed."""
-    if callable(attack.control):
-        return bool(result["own"])
-    return bool(result[attack.control])
+    return bool(result.get("own" if callable(attack.control) else attack.control))
 
 
 def write_table(record: dict[str, Any]) -> None:
@@ -157,27 +175,44 @@ def read() -> dict[str, Any]:
     return json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"attacks": {}}
 
 
-def main(names: Sequence[str]) -> None:
-    """Run what is asked for, and write record and table."""
-    record = read() if names else {"attacks": {}}
-    kept = {name: old for name, old in record["attacks"].items() if name in ATTACKS and name not in names}
-    chosen = [a for name, a in ATTACKS.items() if kept.get(name, {}).get("digest") != digest(a)]
-    with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
-        kept |= measure(chosen, Path(folder))
-    record = {
-        "versions": {name: version(name) for name in ("nbgrader", "ipykernel", "nbconvert")},
-        "isolation": isolation() or "none",
-        "attacks": {name: kept[name] for name in ATTACKS},
+def main(names: Sequence[str], parts: Sequence[str] = ()) -> None:
+    """Run what is asked for, and write record and table after each part."""
+    prepare()
+    partly = bool(names or parts)
+    known = read()["attacks"] if partly else {}
+    results = {
+        name: known[name] if name not in names and known.get(name, {}).get("digest") == digest(attack) else {}
+        for name, attack in ATTACKS.items()
     }
-    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    write_table(record)
+    for part in parts or PARTS:
+        chosen = [ATTACKS[name] for name, result in results.items() if parts or not result or not partly]
+        chosen = [attack for attack in chosen if not names or attack.name in names or not results[attack.name]]
+        with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
+            for name, found in PARTS[part](chosen, Path(folder)).items():
+                results[name] = results[name] | found | {"digest": digest(ATTACKS[name])}
+        keep(results)
     for attack in ATTACKS.values():
-        result = record["attacks"][attack.name]
+        result = results[attack.name]
         if result.get("ours"):
             print(f"{attack.name}: achieves {result['ours']} against us")
         if not control_succeeded(attack, result):
             print(f"{attack.name}: its control lets nothing happen")
 
 
+def keep(results: dict[str, dict[str, Any]]) -> None:
+    """Write record and table."""
+    versions = {name: version(name) for name in ("nbgrader", "ipykernel", "nbconvert")}
+    record = {"versions": versions, "isolation": isolation() or "none", "attacks": results}
+    RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_table(record)
+
+
+def prepare() -> None:
+    """Give kernels a Python that they can read, as the tests do."""
+    python = readable_python()
+    if python is not None:
+        os.environ[VARIABLE] = str(python)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([a for a in sys.argv[1:] if not a.startswith("--")], [a[2:] for a in sys.argv[1:] if a.startswith("--")])

@@ -164,7 +164,7 @@ Attack(
     "floods_the_output",
     "resources",
     "prints without end",
-    cells={"before": "while True:\n    print('x' * 10_000)"},
+    cells={"before": "while True:\n    print('x' * 1_000_000)"},
     shows={"cell before": "output"},
 )
 Attack(

@@ -31,6 +31,7 @@ from course.grading import examine, feedback, intake, kernel, pages, rendering, 
 from course.grading.examine import Examiner
 from tests.course.attacks import unit
 from tests.course.attacks.form import ATTACKS, Attack, Scene, points_of, shown
+from tests.course.attacks.isolation import isolation, using
 
 SECRET = "COURSE_ATTACK_SECRET"
 NOTHING = dict.fromkeys(unit.FULL, 0)
@@ -118,7 +119,7 @@ class Stage:
 @contextlib.contextmanager
 def open_examiner(*, sandboxed: bool) -> Iterator[Examiner]:
     """An examiner with the best isolation there is, or with none."""
-    with Examiner() as examiner:
+    with using(isolation() if sandboxed else "none"), Examiner() as examiner:
         yield examiner
 
 
@@ -398,7 +399,7 @@ def examine_without_output_limits(name: str, scene: Scene) -> int:
     with (
         mock.patch.object(kernel, "_FRAME", -1),
         mock.patch.object(examine, "_MOST_OUTPUT_CELLS", 8),
-        Examiner() as open_,
+        open_examiner(sandboxed=False) as open_,
     ):
         found = open_.examine(ATTACKS[name].notebook(scene), unit=files, limits=limits)
     return sum(len(json.dumps(cell.get("outputs", []))) for cell in found.executed.cells)

@@ -156,7 +156,7 @@ def _achieved(attack: Attack, course: StockCourse, scene: Scene, plain: Counter[
         achieved.append("points")
     if attack.harm in looks:
         achieved += [attack.harm] if looks[attack.harm]() else []
-    elif scene.harmed(attack.harm):
+    elif attack.harm in scene.checks and scene.harmed(attack.harm):
         achieved.append(str(attack.harm))
     if not achieved and any((points.get(name) or 0) < earned for name, earned in honest.items()):
         achieved.append("lost" if points else "not graded")
