@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 from nbconvert.exporters import Exporter
 from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
 from course.errors import CourseError
 from course.grading import rendering
@@ -63,10 +63,15 @@ class Repair(NbGraderPreprocessor):
 class Examine(NbGraderPreprocessor):
     """Examines the submission apart from the student's code; the notebook comes back with its points."""
 
+    sandbox = Bool(True, help="False runs students' code with your own rights; every result says so.").tag(config=True)
+
     def preprocess(self, _nb: Any, resources: Any) -> tuple[Any, Any]:
         """The executed notebook, check cells with their points; raises where it can't be graded."""
+        from course.grading import sandbox
         from course.grading.grade import examine_one
 
+        if not self.sandbox:
+            sandbox.use("none")
         classroom = _classroom(self)
         submission = _submission(self, resources)
         examined = examine_one(classroom, submission)
