@@ -263,7 +263,7 @@ def impute_left_censored(x: Any, limit: Any, *, rng: np.random.Generator) -> Any
     """Fill each gap with a value drawn from below the detection limit.
 
     Each column's normal distribution is estimated as in `censored_mean`, and each of its gaps gets a draw from the
-    part below the sample's limit L: with one uniform number 1 − u per gap, in the order of the samples, column after
+    part below the sample's limit L: with u = 1 − `rng.random()` for each gap, in the order of the samples, column after
     column, the value whose probability is u · Φ((L − μ)/σ).
 
     So means, spreads and the shape below the limit come out right, which no single number (the limit, half of it, the
