@@ -102,6 +102,7 @@ class ClassGradebook:
             comment.auto_comment = "No response." if is_untouched(by_id[comment.name]) else None
         self.nbgrader.db.commit()
         self._assign_penalty(submission, notebook)
+        self.nbgrader.db.commit()
 
     def _check_cells(self, verdict: Verdict) -> None:
         expected = {f"check_{part['name']}": float(part["max_points"]) for part in verdict["exercises"]}
@@ -125,6 +126,7 @@ class ClassGradebook:
             submission.timestamp = timestamp
             for notebook in submission.notebooks:
                 self._assign_penalty(submission, notebook)
+            self.nbgrader.db.commit()
 
     def settle(self) -> int:
         """Bring due dates, extensions and late penalties up to date everywhere; returns how many penalties changed.
@@ -138,11 +140,12 @@ class ClassGradebook:
         for assignment in self.nbgrader.assignments:
             if assignment.duedate is not None:
                 for submission in assignment.submissions:
-                    before = submission.late_submission_penalty or 0
                     self._extend(submission)
                     for notebook in submission.notebooks:
+                        before = notebook.late_submission_penalty or 0
                         self._assign_penalty(submission, notebook)
-                    changed += abs((submission.late_submission_penalty or 0) - before) > 1e-9
+                        changed += abs((notebook.late_submission_penalty or 0) - before) > 1e-9
+        self.nbgrader.db.commit()
         return changed
 
     def _extend(self, submission: Any) -> None:
@@ -162,7 +165,6 @@ class ClassGradebook:
             penalty = step.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, late)
             if penalty is not None:
                 notebook.late_submission_penalty = step._check_late_penalty(notebook, penalty)
-        self.nbgrader.db.commit()
 
     def written(self, verdict: Verdict) -> Marked | None:
         """What a person gave for the written question of a submission; None where the unit has none."""
@@ -176,20 +178,37 @@ class ClassGradebook:
             comment = self.nbgrader.find_comment(name, unit, unit, student)
         except MissingEntry:
             return Marked(None, verdict["written"]["max_points"], "")
-        decided = grade.manual_score if grade.manual_score is not None else grade.auto_score
-        points = None if decided is None else float(decided) + float(grade.extra_credit or 0)
-        again = grade.manual_score is not None and bool(grade.needs_manual_grade)
-        return Marked(points, float(grade.max_score), comment.manual_comment or "", again)
+        return _marked(grade, comment.manual_comment)
 
-    def penalty(self, verdict: Verdict) -> float:
-        """Points taken off a submission for being late."""
+    def written_of_all(self, unit: str, name: str) -> dict[str, Marked]:
+        """The same for all submissions of a unit at once, by student."""
+        from nbgrader.api import Assignment, Comment, Grade, GradeCell, SubmittedAssignment, SubmittedNotebook
+
+        def rows(kind: Any) -> Any:
+            query = self.nbgrader.db.query(SubmittedAssignment.student_id, kind)
+            query = query.select_from(kind).join(SubmittedNotebook, kind.notebook_id == SubmittedNotebook.id)
+            query = query.join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            query = query.join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            return query.filter(Assignment.name == unit)
+
+        comments = {student: comment for student, comment in rows(Comment) if comment.name == f"written_{name}"}
+        cell = self.nbgrader.db.query(GradeCell).filter(GradeCell.name == f"written_{name}")
+        ids = [found.id for found in cell]
+        return {
+            student: _marked(grade, comments[student].manual_comment if student in comments else "")
+            for student, grade in rows(Grade).filter(Grade.cell_id.in_(ids))
+        }
+
+    def penalties(self, unit: str) -> dict[str, float]:
+        """Points taken off the submissions of a unit for being late, by student; only where any are."""
         from nbgrader.api import MissingEntry
 
         try:
-            submission = self.nbgrader.find_submission(verdict["unit"], verdict["student"])
+            submissions = self.nbgrader.find_assignment(unit).submissions
         except MissingEntry:
-            return 0.0
-        return float(submission.late_submission_penalty or 0)
+            return {}
+        found = {submission.student_id: float(submission.late_submission_penalty or 0) for submission in submissions}
+        return {student: penalty for student, penalty in found.items() if penalty}
 
     def comments(self, verdict: Verdict) -> dict[str, str]:
         """What a person wrote beside the exercises, by exercise."""
@@ -232,6 +251,13 @@ class ClassGradebook:
                     "seconds_late": float(submission.total_seconds_late),
                     "to_grade": bool(submission.needs_manual_grade),
                 }
+
+
+def _marked(grade: Any, comment: str | None) -> Marked:
+    decided = grade.manual_score if grade.manual_score is not None else grade.auto_score
+    points = None if decided is None else float(decided) + float(grade.extra_credit or 0)
+    again = grade.manual_score is not None and bool(grade.needs_manual_grade)
+    return Marked(points, float(grade.max_score), comment or "", again)
 
 
 def is_untouched(cell: Mapping[str, Any]) -> bool:

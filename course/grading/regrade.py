@@ -191,6 +191,10 @@ def _plan(
             plan.now[key] = bases.of(*key)
         change = basis.touched(basis.read(classroom, verdict["student"], verdict["unit"]), plan.now[key])
         submission = _submission(classroom, library, verdict, handed_in)
+        if submission is not None and submission.sha256 != verdict["submission"]:
+            # Mended otherwise than it was graded: nothing of the old verdict may be mixed with it.
+            why = "the unit was released anew"
+            change = Touched(dict.fromkeys(plan.now[key]["exercises"], why), change.tests, why)
         item = _Item(verdict, submission, change, plan.now[key])
         if change:
             known_change = outcome.touched.get(verdict["unit"])

@@ -23,7 +23,7 @@ from course.errors import CourseError
 from course.grading import attempts, charts, feedback, likeness, pages, statistics
 from course.grading import verdict as verdicts
 from course.grading.classroom import Classroom, write_text
-from course.grading.gradebook import Marked, open_gradebook
+from course.grading.gradebook import ClassGradebook, Marked, open_gradebook
 from course.grading.intake import describe_repair
 from course.grading.likeness import Alike
 from course.grading.statistics import Item
@@ -740,20 +740,39 @@ def read_class(classroom: Classroom) -> dict[str, list[Graded]]:
             f"nothing has been graded in {classroom.folder} yet; grade with: course grade {classroom.folder}"
         )
     units: dict[str, list[Graded]] = {}
+    for item in found:
+        units.setdefault(item["unit"], []).append(Graded(item))
     with open_gradebook(classroom) as gradebook:
-        for item in found:
-            if item["status"] == "graded":
-                graded = Graded(
-                    item,
-                    gradebook.written(item),
-                    read_answers(classroom, item),
-                    gradebook.penalty(item),
-                    attempts.counted(classroom, item["student"], item["unit"]),
-                )
-            else:
-                graded = Graded(item)
-            units.setdefault(item["unit"], []).append(graded)
+        for unit, items in units.items():
+            units[unit] = _with_what_people_gave(classroom, gradebook, unit, items)
     return dict(sorted(units.items()))
+
+
+def _with_what_people_gave(
+    classroom: Classroom, gradebook: ClassGradebook, unit: str, items: Sequence[Graded]
+) -> list[Graded]:
+    names = {item.verdict["written"]["name"] for item in items if item.graded and item.verdict["written"]}
+    written = {name: gradebook.written_of_all(unit, name) for name in names}
+    penalties = gradebook.penalties(unit)
+    return [
+        Graded(
+            item.verdict,
+            _written_of(item.verdict, written),
+            read_answers(classroom, item.verdict),
+            penalties.get(item.verdict["student"], 0.0),
+            attempts.counted(classroom, item.verdict["student"], unit),
+        )
+        if item.graded
+        else item
+        for item in items
+    ]
+
+
+def _written_of(verdict: Verdict, written: Mapping[str, Mapping[str, Marked]]) -> Marked | None:
+    question = verdict["written"]
+    if not question:
+        return None
+    return written[question["name"]].get(verdict["student"], Marked(None, question["max_points"], ""))
 
 
 def write(classroom: Classroom, *, units: Sequence[str] | None = None, language: str | None = None) -> Path:

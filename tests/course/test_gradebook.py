@@ -131,6 +131,17 @@ def test_grading_again_keeps_what_a_person_gave(gradebook: ClassGradebook, submi
     assert (marked.points, marked.comment) == (2.5, "Half of it.")
 
 
+def test_all_written_answers_at_once_are_those_one_by_one(gradebook: ClassGradebook, submission: Submission) -> None:
+    name = judged()["written"]["name"]
+    for student, text in (("s1", "Because."), ("s2", "Since."), ("s3", "YOUR ANSWER HERE")):
+        gradebook.record(judged(student=student), with_written(submission, text))
+    give(gradebook, f"written_{name}", 2.5, "Half of it.")
+    together = gradebook.written_of_all(UNIT, name)
+    assert together == {student: gradebook.written(judged(student=student)) for student in ("s1", "s2", "s3")}
+    assert together["s1"].comment == "Half of it."
+    assert gradebook.written_of_all("12_network_fusion", name) == {}
+
+
 def test_not_graded_never_reaches_the_gradebook(gradebook: ClassGradebook) -> None:
     refused = verdicts.not_graded("broken", student="s1", unit=UNIT, submission="a" * 64)
     with pytest.raises(CourseError, match="not graded"):
