@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 
     app.command("build")(build)
     app.command("new")(new)
+    app.command("compare")(compare)
     audit_command.register(app)
 
 
@@ -81,3 +82,42 @@ def new(name: Annotated[str, typer.Argument(help="Number and name of the unit, s
     for path in created.files:
         typer.echo(f"  {path}")
     typer.echo(created.next_steps)
+
+
+def compare(
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the recorded numbers into the lessons that show them.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run nothing; fail if the record or a lesson is out of date.")
+    ] = False,
+) -> None:
+    """Run all integration methods on one cohort: subtypes, disease, a missing layer, time. Goes on where it stopped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from course.authoring import compare as comparison
+
+    if check:
+        _check_comparison(comparison)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Comparing")
+        for name, number, total in comparison.run():
+            bar.update(task, description=f"Comparing: {name}", completed=number, total=total)
+    typer.echo(comparison.table().fillna("–").to_string())
+    if write:
+        for path in comparison.write_blocks():
+            typer.echo(f"  {path.relative_to(paths.ROOT)}")
+
+
+def _check_comparison(comparison: Any) -> None:
+    if not comparison.is_current():
+        raise CourseError(
+            "course/comparison.json is not of the methods and cohort as they are; run `course compare --write`"
+        )
+    stale = [path for path in comparison.lessons_with_a_block() if not comparison.is_shown(path)]
+    if stale:
+        raise CourseError(f"{stale[0].relative_to(paths.ROOT)} shows other numbers; run `course compare --write`")
+    typer.echo("the comparison is of the methods and the cohort as they are")
