@@ -163,6 +163,17 @@ def test_policy_names_the_hash_of_the_only_style() -> None:
     assert hostile(page) == []
 
 
+def test_no_template_has_a_style_or_handler_in_an_attribute_or_switches_escaping_off() -> None:
+    for file in pages.TEMPLATES.glob("*.html.j2"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"<[^>]*\s(style|on\w+)\s*=", text), file.name
+        assert not re.search(r"\|\s*safe|autoescape|unsafe-|https?://|//[a-z]", text), file.name
+    for file in pages.TEMPLATES.glob("*.js"):
+        assert not re.search(r"innerHTML|eval\(|document\.write|fetch\(|XMLHttp", file.read_text(encoding="utf-8")), (
+            file.name
+        )
+
+
 def test_style_that_could_end_its_element_is_refused() -> None:
     with mock.patch.object(pages.environment().loader, "get_source", return_value=("</style>", None, None)):
         pages.environment().cache.clear()
