@@ -264,15 +264,15 @@ def _parsed(source: str) -> ast.Module | None:
 
 def _chosen_names(tree: ast.Module) -> set[str]:
     """Names that the code itself gives: variables, parameters, local functions."""
-    chosen: set[str] = set()
+    chosen: set[str | None] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             chosen.add(node.id)
         elif isinstance(node, ast.arg):
             chosen.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef) or (isinstance(node, ast.ExceptHandler) and node.name):
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
             chosen.add(node.name)
-    return chosen
+    return {name for name in chosen if name}
 
 
 _SWAPPED = {ast.Gt: ast.Lt, ast.GtE: ast.LtE}
