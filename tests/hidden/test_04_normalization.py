@@ -150,13 +150,14 @@ def test_genes_that_did_not_change_agree(tmm_factors, draw):
     """Where few genes change, all others have the same level in all samples after division by the effective sizes.
 
     若只有少数基因变化，除以有效文库大小之后，其余基因在各样本中的水平相同。"""
-    level = np.exp(draw.rng.normal(5, 1, size=80))
-    counts = np.stack([level, 3 * level, 0.4 * level])
+    # A thousandth of noise, so that no trimming hangs on the last bit; the mean of many is far nearer than 1 %.
+    level = np.exp(draw.rng.normal(5, 1, size=80)) * np.exp(draw.rng.normal(scale=1e-3, size=(3, 80)))
+    counts = level * np.array([[1.0], [3.0], [0.4]])
     counts[1, :6] *= 400  # up, in a library that they fill
     counts[2, 6:12] /= 50
     effective = counts.sum(axis=1) * np.asarray(tmm_factors(counts))
     unchanged = counts[:, 12:] / effective[:, None]
-    assert_allclose(unchanged, np.tile(unchanged[0], (3, 1)), rtol=ROUNDING)
+    assert_allclose(unchanged, np.tile(unchanged[0], (3, 1)), rtol=0.01)
 
 
 @points(2)
@@ -438,8 +439,10 @@ def test_single_sample_is_left_alone(quantile_normalize, draw):
     """A single sample comes back as it is, its gaps too.
 
     只有一个样本时原样返回，缺口也一样。"""
-    x = draw.uneven_gaps(draw.stretched_samples(n=2))[1:]
-    assert_array_equal(quantile_normalize(x), x)
+    for n_gaps in (0, 7, 11):  # 33 or 29 values: their ranks do not fall on those of 40
+        x = draw.stretched_samples(n=1)
+        x[0, draw.rng.permutation(40)[:n_gaps]] = np.nan
+        assert_array_equal(quantile_normalize(x), x)
 
 
 @points(1)
@@ -545,9 +548,9 @@ def test_samples_that_do_not_vary(global_shift, draw):
     one, other = np.sort(draw.rng.integers(0, 99, size=(2, 12)) / 1024, axis=1)  # small, and exact in binary
     differ = global_shift(np.stack([one, one, other + 1 / 64, other + 1 / 64]), list("aabb"))
     assert (differ.statistic, differ.p, differ.explained) == (np.inf, 0.0, 1.0)
-    raw = reference.quantile_normalize(draw.rng.lognormal(18, 2, size=(4, 30)))  # equal but for rounding, and large
-    for table in (np.stack([one] * 4), np.zeros((4, 6)), raw):
-        alike = global_shift(table, list("aabb"))
+    raw = reference.quantile_normalize(draw.rng.lognormal(18, 2, size=(12, 30)))  # equal but for rounding, and large
+    for table in (np.stack([one] * 6), np.zeros((6, 8)), raw):
+        alike = global_shift(table, ["a"] * (len(table) // 2 - 1) + ["b"] * (len(table) // 2 + 1))
         assert (alike.statistic, alike.p, alike.explained) == (0.0, 1.0, 0.0)
 
 
