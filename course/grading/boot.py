@@ -16,6 +16,7 @@ installation of this repository is one) adds anything to the import path. It get
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -30,7 +31,9 @@ import sys
 from typing import Any
 
 USUAL = (
-    *("ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib.pyplot", "matplotlib.backends.backend_agg"),
+    *("ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "IPython.extensions.storemagic"),
+    *("IPython.core.completerlib", "IPython.core.debugger", "tornado.platform.asyncio"),
+    *("matplotlib.pyplot", "matplotlib.backends.backend_agg"),
     *("matplotlib_inline.config", "IPython.core.pylabtools", "PIL.PngImagePlugin"),
     *("pandas", "pytest", "scipy.stats", "scipy.sparse.linalg", "scipy.optimize", "scipy.cluster.hierarchy"),
     *("sklearn.covariance", "sklearn.cluster", "sklearn.decomposition", "sklearn.neighbors", "sklearn.linear_model"),
@@ -103,7 +106,13 @@ class Parent:
         if self.shape != "single":
             self._furnish_home(self.settings["home"])
         if self.settings["preload"]:
-            _import((*USUAL, *OURS))
+            try:
+                _import((*USUAL, *OURS))
+            except ImportError as error:
+                self._say(error=str(error))
+                return
+            gc.collect()
+            gc.freeze()  # what was imported is not looked through again in every fork
         self._say(ready=True, threads=len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1)
         while True:
             select.select([self.control], [], [], 1.0)

@@ -26,15 +26,15 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-import nbformat
+import nbformat  # noqa: E402
 
-from course.grading import examine, feedback, kernel, rendering, sandbox
-from course.grading.pool import Job, examine_all
-from course.grading.store import Store
-from tests.course.attacks import unit
-from tests.course.attacks.running import hand_in
-from tests.course.attacks.stock import StockCourse
-from tests.course.kernel_python import VARIABLE, readable_python
+from course.grading import examine, feedback, kernel, sandbox  # noqa: E402
+from course.grading.pool import Job, examine_all  # noqa: E402
+from course.grading.store import Store  # noqa: E402
+from tests.course.attacks import unit  # noqa: E402
+from tests.course.attacks.running import hand_in  # noqa: E402
+from tests.course.attacks.stock import StockCourse  # noqa: E402
+from tests.course.kernel_python import VARIABLE, readable_python  # noqa: E402
 
 TARGET = 10.0
 
@@ -44,12 +44,6 @@ def submission(number: int) -> Any:
     notebook = unit.submission({})
     notebook.cells.append(nbformat.v4.new_code_cell(f"mine = {number}"))
     return notebook
-
-
-class Released:
-    """What formgrader's notebook takes from the released one."""
-
-    cells: tuple[Any, ...] = ()
 
 
 def stock(folder: Path, count: int) -> float:

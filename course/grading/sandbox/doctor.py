@@ -170,7 +170,7 @@ def why_not(isolation: Isolation) -> str | None:
 def explain(name: str, error: str) -> str:
     """What to do about a sandbox that did not start."""
     if name == "landlock":
-        return f"{error}; needs Linux 6.2 or newer with Landlock"
+        return f"{error}; it takes Linux 6.2 or newer" if "Landlock" in error else error
     if shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin") is None:
         return "bubblewrap is not installed; install it: apt install bubblewrap, dnf install bubblewrap"
     restricted = APPARMOR.is_file() and APPARMOR.read_text().strip() == "1"
@@ -250,8 +250,8 @@ def _bait(workshop: Workshop) -> Iterator[dict[str, Any]]:
             "variable": secret,
             "secret": str(folder / "secret"),
             "gradebook": str(folder / "gradebook.db"),
-            "home": os.path.expanduser("~"),
-            "root": str(ROOT),
+            "home": _entries(Path.home()),
+            "root": [*_entries(ROOT), str(ROOT / "tests" / "hidden"), str(ROOT / "course" / "grading" / "examine.py")],
             "others": [str(other), str(other / "answer.py")],
             "grader": process.pid,
             "installed": [path for path in view.hidden() if path != str(ROOT)],
@@ -264,6 +264,15 @@ def _bait(workshop: Workshop) -> Iterator[dict[str, Any]]:
             "wire": "",
             **_servers(stack, folder),
         }
+
+
+def _entries(folder: Path) -> list[str]:
+    """What lies in a folder, but for what leads to the interpreter and its packages: they may be in there, too."""
+    shown = [Path(path) for path in view.visible(None)]
+    with contextlib.suppress(OSError):
+        found = [path for path in folder.iterdir() if not any(path == one or path in one.parents for one in shown)]
+        return [str(path) for path in found[:200]]
+    return []
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -199,17 +199,20 @@ class Room:
             "environment": {} if self._bubblewrap else self._environment,
         }
         supervisor = str(self.folder / "boot" / "supervisor.py")
-        self._supervisor = subprocess.Popen(
-            [python, "-I", "-S", supervisor, json.dumps(settings)],
-            pass_fds=[inner.fileno(), orders.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-            start_new_session=True,
-            **view.as_user(self.user),  # type: ignore[call-overload]
-        )
+        try:
+            self._supervisor = subprocess.Popen(
+                [python, "-I", "-S", supervisor, json.dumps(settings)],
+                pass_fds=[inner.fileno(), orders.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+                **view.as_user(self.user),  # type: ignore[call-overload]
+            )
+        except OSError as error:
+            raise RoomError(_not_run(python, self.user, error)) from None
         path = [self.place("lib"), *view.runtime().path]
         self._control.send(
             json.dumps(
@@ -254,6 +257,8 @@ class Room:
             self._await_end(5.0)
             raise RoomError(f"the sandbox did not start: {self.said or 'it ended at once'}")
         told = json.loads(message)
+        if "error" in told:
+            raise RoomError(f"the libraries can't be imported in the sandbox: {told['error']}")
         self.threads = int(told.get("threads", 0))
         if self.backend.warm and self.threads != 1:
             raise RoomError(f"the warm parent has {self.threads} threads; forks of it could hang")
@@ -425,6 +430,15 @@ class Room:
             self._supervisor.wait()
         self._control.close()
         self._orders.close()
+
+
+def _not_run(python: str, user: view.User, error: OSError) -> str:
+    if not user.other:
+        return f"{python} can't be run: {error.strerror}"
+    return (
+        f"grading runs as root, so students' code runs as {user.name}, who can't run {python}: put interpreter and "
+        f"packages where everybody can read them, or name such a Python with {view.PYTHON_VARIABLE}"
+    )
 
 
 def _homes(scratch: str) -> dict[str, str]:
