@@ -66,6 +66,9 @@ def export(
         raise CourseError(f"grades can't be exported to {to!r}; the formats are: {', '.join(FORMATS)}")
     with open_gradebook(classroom) as gradebook:
         rows = [row for row in gradebook.scores() if units is None or row["unit"] in units]
+    if to != "csv" and units is None:  # a platform needs no column of a unit that nobody has handed in
+        begun = {row["unit"] for row in rows if row["points"] is not None}
+        rows = [row for row in rows if row["unit"] in begun]
     if not rows:
         raise CourseError(f"the gradebook of {classroom.folder} has no grades to export; grade first: course grade DIR")
     target = (file or classroom.folder / _DEFAULTS[to]).expanduser().resolve()
@@ -122,7 +125,7 @@ def _gradescope_results(
             else:
                 lost.append(row["student"])
     if lost:
-        made.notes.append(f"{unit}: without an email in the roster Gradescope can't find: {', '.join(lost)}")
+        made.notes.append(f"{unit}: without an email in the roster Gradescope can't find: {', '.join(sorted(lost))}")
     return results
 
 

@@ -256,6 +256,14 @@ def test_waiting_written_answer_is_left_empty_and_told(graded: Classroom) -> Non
     assert read(export.export(graded, "canvas", partial=True).files[0].read_text(encoding="utf-8"))[2][5] != ""
 
 
+def test_unit_that_nobody_handed_in_is_no_column(graded: Classroom) -> None:
+    with open_gradebook(graded) as gradebook:
+        gradebook.nbgrader.add_assignment("12_network_fusion")
+    header = read(export.export(graded, "canvas").files[0].read_text(encoding="utf-8"))[0]
+    assert len(header) == 6
+    assert len(export.export(graded, "csv").files[0].read_text(encoding="utf-8").splitlines()) == 5
+
+
 def test_place_and_format_are_checked(graded: Classroom, tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="the formats are: csv, canvas, moodle, gradescope"):
         export.export(graded, "blackboard")
