@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from course.errors import CourseError
 from course.grading import sandbox
-from course.grading.kernel import CellStatus, Kernel, KernelDied, Limits, Workshop
+from course.grading.kernel import CellResult, CellStatus, Kernel, KernelDied, Limits, Workshop
 from course.grading.sandbox import consultation, doctor, view
 from course.paths import ROOT
 
@@ -184,15 +186,96 @@ def test_a_kernel_can_not_be_chosen_by_a_preset_provisioner(sandboxed: str, monk
         assert result.message.startswith(("FileNotFoundError", "PermissionError"))
 
 
+_HOSTILE = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+reached = []
+for process in [1, os.getppid(), *range(2, 60)]:
+    if process == os.getpid():
+        continue
+    for path in ("mem", "environ", "fd/3", "root"):
+        try:
+            os.close(os.open(f"/proc/{process}/{path}", os.O_RDONLY))
+            reached.append(f"{process}/{path}")
+        except OSError:
+            pass
+    if libc.ptrace(0x4206, process, None, None) == 0:
+        reached.append(f"traced {process}")
+for folder, _, _ in [*os.walk("/", onerror=None)][:20000]:
+    if folder.startswith(("/proc", "/sys")):
+        continue
+    try:
+        open(f"{folder}/left-behind", "w").close()
+    except OSError:
+        pass
+try:
+    from multiprocessing import shared_memory
+    kept = shared_memory.SharedMemory("left-behind-memory", create=True, size=4096)
+except (OSError, AttributeError):
+    pass
+import numpy, pandas, course.checking.agent
+numpy.median = course.checking.agent.answer = lambda *_, **__: 42
+print("reached", reached, flush=True)
+for process in [-1, 1, os.getppid()]:
+    try:
+        os.kill(process, signal.SIGKILL)
+    except OSError:
+        pass
+os._exit(1)
+"""
+_LOOK = """
+import os, numpy
+found = [f"{folder}/{name}" for folder, _, names in os.walk("/") if not folder.startswith(("/proc", "/sys"))
+         for name in names if name.startswith("left-behind")]
+print("found", found, numpy.median([1, 2, 3]))
+"""
+
+
+@pytest.mark.parametrize("key", ["bubblewrap", "landlock"])
+def test_what_one_submission_does_reaches_neither_the_warm_parent_nor_the_next(sandboxed: str, key: str) -> None:
+    """Signals, tracing, memory, files, shared memory, libraries, descriptors, leftovers."""
+    if doctor.why_not(sandbox.named(key)) is not None:
+        pytest.skip(f"{key} is not to be had here")
+    with Workshop(key) as workshop:
+        with Kernel(workshop) as hostile:
+            hostile.wait_ready()
+            parent = workshop._warm
+            assert parent is not None
+            shown = ""
+            with contextlib.suppress(KernelDied):
+                ended = hostile.run_cell(_HOSTILE, 60)
+                shown = f"{ended.status} {ended.message} {texts(ended)}"
+            assert shown == "", shown
+        with Kernel(workshop) as following:
+            looked = following.run_cell(_LOOK, 60)
+            found = texts(looked) or looked.message
+            assert workshop._warm is parent  # it lives
+            assert not parent.ended
+        assert found.startswith("found [] 2.0"), found
+
+
+def test_two_kernels_of_one_parent_do_not_see_each_other(sandboxed: str) -> None:
+    with Workshop(preload=False) as workshop, Kernel(workshop) as first, Kernel(workshop) as second:
+        first.run_cell("open('mine', 'w').write('x')\nimport time, threading", 20)
+        seen = texts(second.run_cell("import os\nprint(os.path.exists('mine'), os.getcwd())", 20))
+        assert seen.startswith("False")
+        reach = f"import os\nos.kill({first.process.pid}, 9)"
+        second.run_cell(reach, 20)
+        assert first.process.poll() is None
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [promise.name for promise, _ in doctor.SLOW])
+@pytest.mark.parametrize("name", ["leftovers", "daemon", "disk", "processes"])  # `course doctor` tries all of them
 def test_resources_and_leftovers(sandboxed: str, warm_workshop: Workshop, name: str) -> None:
     attempt = next(attempt for promise, attempt in doctor.SLOW if promise.name == name)
     assert attempt(warm_workshop) is None
 
 
 @pytest.fixture(scope="module")
-def warm_workshop(isolation: str) -> Workshop:
-    workshop = Workshop()
-    yield workshop
-    workshop.close()
+def warm_workshop(isolation: str) -> Iterator[Workshop]:
+    with Workshop() as workshop:
+        yield workshop
+
+
+def texts(result: CellResult) -> str:
+    return "".join(output.get("text", "") for output in result.outputs)
