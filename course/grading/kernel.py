@@ -556,7 +556,7 @@ class Kernel:
     def _await_outputs(self) -> None:
         """Outputs are published to who listens: run nothings until one is heard."""
         deadline = time.monotonic() + self.limits.start_seconds
-        while not self._iopub.poll(50):
+        while not self._iopub.poll(5):
             self._execute("", seconds=self.limits.start_seconds, silent=True)
             if time.monotonic() > deadline:
                 raise KernelStartError("a new kernel's outputs can't be heard")
