@@ -81,7 +81,7 @@ Attack(
         "before": """
             import subprocess, sys
             subprocess.Popen(
-                [sys.executable, "-S", "-c", "import time; time.sleep(20)  # <<token>>"],
+                [sys.executable, "-S", "-c", "import time; time.sleep(900)  # <<token>>"],
                 start_new_session=True, stdin=-3, stdout=-3, stderr=-3,
             )
         """

@@ -195,13 +195,14 @@ Attack(
         "centre": """
             def centre(x):
                 right = x - x.mean()
-                x.iloc[:, :] = 7.0
+                x["a"] = "spoilt"
                 return right
         """
     },
     earns={"centre": 1},
     harm="next student",
     control=_unrestored,
+    also_stock=False,
 )
 
 
@@ -265,6 +266,7 @@ Attack(
     shows={"double": "error", "total": "error"},
     harm="marker",
     control=_pickle_runs,
+    also_stock=False,
 )
 
 

@@ -55,7 +55,7 @@ Attack(
     "looks for hidden tests in the folders above the Python that runs it",
     cells=_found("""
 import pathlib, sys
-above = [folder for name in (sys.prefix, sys.executable, "<<start>>") for folder in pathlib.Path(name).parents]
+above = [folder for name in (sys.prefix, sys.executable, "<<hidden>>") for folder in pathlib.Path(name).parents]
 FOUND = any(list(folder.glob("tests/hidden/test_*.py")) for folder in above)
     """),
     earns=EARNS,

@@ -184,9 +184,8 @@ def main(names: Sequence[str], parts: Sequence[str] = ()) -> None:
         name: known[name] if name not in names and known.get(name, {}).get("digest") == digest(attack) else {}
         for name, attack in ATTACKS.items()
     }
+    chosen = [ATTACKS[name] for name, result in results.items() if not result or (parts and not names)]
     for part in parts or PARTS:
-        chosen = [ATTACKS[name] for name, result in results.items() if parts or not result or not partly]
-        chosen = [attack for attack in chosen if not names or attack.name in names or not results[attack.name]]
         with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
             for name, found in PARTS[part](chosen, Path(folder)).items():
                 results[name] = results[name] | found | {"digest": digest(ATTACKS[name])}

@@ -72,10 +72,10 @@ Attack(
                 child = os.fork()
                 if not child:
                     try:
-                        block = bytearray(400 * 2**20)
+                        block = bytearray(300 * 2**20)
                         block[::4096] = b"x" * len(block[::4096])
                         os.write(ours, b"1")
-                        time.sleep(2)
+                        time.sleep(1)
                     finally:
                         os._exit(0)
                 children.append(child)
@@ -101,12 +101,8 @@ Attack(
             import os, time
             FOUND, children = False, []
             try:
-                for _ in range(600):
-                    child = os.fork()
-                    if not child:
-                        time.sleep(8)
-                        os._exit(0)
-                    children.append(child)
+                for _ in range(200):
+                    children.append(os.posix_spawn("/bin/sleep", ["sleep", "8"], {}))
                 FOUND = True
             except OSError:
                 pass
@@ -147,13 +143,17 @@ Attack(
     cells={
         "before": """
             import os
-            FOUND = False
-            for number in range(24):
-                with open(f"part-{number}", "wb") as file:
-                    file.write(bytes(24 * 2**20))
-            FOUND = sum(os.path.getsize(f"part-{number}") for number in range(24)) == 24 * 24 * 2**20
-            for number in range(24):
-                os.remove(f"part-{number}")
+            FOUND, names = False, [f"part-{number}" for number in range(6)]
+            try:
+                for name in names:
+                    with open(name, "wb") as file:
+                        file.write(bytes(24 * 2**20))
+                FOUND = sum(map(os.path.getsize, names)) == 6 * 24 * 2**20
+            except OSError:
+                pass
+            for name in names:
+                if os.path.exists(name):
+                    os.remove(name)
         """,
         "label_of": "def label_of(n):\n    return f'number {n}' if globals().get('FOUND') else ''",
     },

@@ -156,7 +156,7 @@ def furnish(scene: Scene, closing: contextlib.ExitStack) -> None:
         "token": token,
     }
     scene.checks |= {
-        "victim": lambda: victim.read_bytes() != before,
+        "victim": lambda: _was_changed(victim, before),
         "marker": lambda: _gone(Path(scene.places["marker"])),
         "note": lambda: _gone(Path(scene.places["shared"])),
         "verdict": lambda: _gone(Path(scene.places["verdict"])),
@@ -231,6 +231,12 @@ def _got_a_packet(listener: socket.socket) -> bool:
 def _gone(file: Path) -> bool:
     found = file.exists()
     file.unlink(missing_ok=True)
+    return found
+
+
+def _was_changed(file: Path, before: bytes) -> bool:
+    found = file.read_bytes() != before
+    file.write_bytes(before)
     return found
 
 

@@ -28,6 +28,7 @@ QUICK = Limits(
     output_bytes=2**18,
     file_bytes=32 * 2**20,
     memory_bytes=2**30,
+    scratch_bytes=64 * 2**20,
 )
 
 GIVEN = "import numpy as np\nimport pandas as pd\nparts = [1, 2, 3]"
