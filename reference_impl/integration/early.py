@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, cl
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.metaestimators import available_if
 
+from reference_impl.integration.layers import all_samples, named_layers
 from reference_impl.validation import as_matrix, labels, same_samples
 
 SCALINGS = ("none", "sqrt_p", "mfa")
@@ -56,24 +57,11 @@ def side_by_side(layers: Any) -> pd.DataFrame:
                 "a single table must have two column levels, (layer, feature); give a dict of layers instead"
             )
         return layers
-    if isinstance(layers, (list, tuple)):
-        layers = {f"layer {m}": table for m, table in enumerate(layers)}
-    if not isinstance(layers, dict) or not layers:
-        raise ValueError(f"layers must be a dict (name → table) with at least one layer; got {type(layers).__name__}")
-    labelled = {isinstance(table, pd.DataFrame) for table in layers.values()}
-    if len(labelled) > 1:
-        raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
-    if labelled == {False}:
-        sizes = {name: len(as_matrix(table, str(name), missing=True)) for name, table in layers.items()}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"arrays must have the same samples in the same order; rows: {sizes}")
-        return pd.concat({name: pd.DataFrame(np.asarray(table)) for name, table in layers.items()}, axis=1)
-    for name, table in layers.items():
-        if table.index.has_duplicates:
-            raise ValueError(f"{name} has the row label {table.index[table.index.duplicated()][0]!r} twice or more")
-    first, *rest = (table.index for table in layers.values())
-    samples = first.append(rest).unique() if rest else first
-    return pd.concat({name: table.reindex(samples) for name, table in layers.items()}, axis=1)
+    named = named_layers(layers)
+    samples = all_samples(named)
+    if samples is None:
+        return pd.concat({name: pd.DataFrame(np.asarray(table)) for name, table in named.items()}, axis=1)
+    return pd.concat({name: table.reindex(samples) for name, table in named.items()}, axis=1)
 
 
 def concatenate_blocks(layers: Any, *, scaling: str = "sqrt_p") -> Any:

@@ -23,6 +23,13 @@ from scipy.spatial.distance import squareform
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from reference_impl.integration.layers import (
+    all_samples,
+    named_layers,
+    require_known_features,
+    require_some_layer,
+    whole_matrix,
+)
 from reference_impl.validation import as_matrix, labels, require_generator, require_integer, require_number
 
 TINY = float(np.finfo(np.float32).eps)  # in place of a denominator of zero, as scikit-learn does
@@ -489,13 +496,7 @@ class JointNMF(TransformerMixin, BaseEstimator):
         ValueError : a layer or features that the model does not know, and as for `joint_nmf`
         """
         stack = _Stack(layers)
-        for name, table in stack.tables.items():
-            if name not in self._parts:
-                raise ValueError(
-                    f"the model has no layer {name!r}; it was fitted to {', '.join(map(str, self._parts))}"
-                )
-            if not labels(table, 1).equals(self._features[name]):
-                raise ValueError(f"the features of {name} are not those the model was fitted to, in their order")
+        require_known_features(stack.tables, self._features)
         for name, layer in stack.layers.items():
             layer.values = layer.values / self._units[name]
         w = {name: self._parts[name] for name in stack.layers}
@@ -522,62 +523,41 @@ class _Stack:
     """The layers side by side: every layer's measured rows, and the groups of samples that have the same layers."""
 
     def __init__(self, layers: Any) -> None:
-        if isinstance(layers, dict):
-            self.tables = dict(layers)
-        elif isinstance(layers, (list, tuple)):
-            self.tables = {f"layer {m}": table for m, table in enumerate(layers)}
-        else:
-            raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
-        if not self.tables:
-            raise ValueError("at least one layer is needed; got none")
-        labelled = {isinstance(table, pd.DataFrame) for table in self.tables.values()}
-        if len(labelled) > 1:
-            raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
-        self.samples = self._all_samples() if labelled == {True} else None
+        self.tables = named_layers(layers)
+        self.samples = all_samples(self.tables)
         matrices = {name: self._matrix(name, table) for name, table in self.tables.items()}
-        sizes = {name: len(matrix) for name, matrix in matrices.items()}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"arrays must have the same samples in the same order; rows: {sizes}")
-        self.n_samples = next(iter(sizes.values()))
+        self.n_samples = len(next(iter(matrices.values())))
         present = {name: ~np.isnan(matrix).all(axis=1) for name, matrix in matrices.items()}
         self._require_whole(matrices, present)
         self.layers = {name: _Measured(m[present[name]], np.flatnonzero(present[name])) for name, m in matrices.items()}
         self.groups = self._groups(np.column_stack(list(present.values())))
 
-    def _all_samples(self) -> pd.Index:
-        for name, table in self.tables.items():
-            if table.index.has_duplicates:
-                raise ValueError(f"{name} has the row label {table.index[table.index.duplicated()][0]!r} twice or more")
-        first, *rest = (table.index for table in self.tables.values())
-        return first.append(rest).unique() if rest else first
-
     def _matrix(self, name: Any, table: Any) -> np.ndarray:
-        whole = table.reindex(self.samples) if self.samples is not None else table
-        matrix = as_matrix(whole, str(name), missing=True)
+        matrix = whole_matrix(name, table, self.samples)
         if np.nanmin(matrix, initial=0.0) < 0:
             row, column = divmod(int(np.nanargmin(matrix)), matrix.shape[1])
             raise ValueError(
-                f"{name} has the negative value {matrix[row, column]:g} for sample {labels(whole, 0)[row]!r}, feature "
-                f"{labels(whole, 1)[column]!r}; parts only add up, so shift or scale the layer first"
+                f"{name} has the negative value {matrix[row, column]:g} for sample {self._who(row)!r}, feature "
+                f"{labels(table, 1)[column]!r}; parts only add up, so shift or scale the layer first"
             )
         return matrix
 
     def _require_whole(self, matrices: dict[Any, np.ndarray], present: dict[Any, np.ndarray]) -> None:
-        who = self.samples if self.samples is not None else pd.RangeIndex(self.n_samples)
         for name, matrix in matrices.items():
             broken = np.isnan(matrix).any(axis=1) & present[name]
             if broken.any():
                 raise ValueError(
                     f"{name} has gaps inside {int(broken.sum())} samples, the first is "
-                    f"{who[int(np.argmax(broken))]!r}; a sample may lack a whole layer, other gaps must be filled first"
+                    f"{self._who(int(np.argmax(broken)))!r}; a sample may lack a whole layer, other gaps must be "
+                    "filled first"
                 )
             if not np.nansum(matrix) > 0:
                 raise ValueError(f"{name} has no value above zero")
-        nowhere = ~np.any(list(present.values()), axis=0)
-        if nowhere.any():
-            raise ValueError(
-                f"{int(nowhere.sum())} samples have no layer, the first is {who[int(np.argmax(nowhere))]!r}"
-            )
+        require_some_layer(np.array(list(present.values())), self.samples)
+
+    def _who(self, row: int) -> Any:
+        """The label of a sample; its number where there are no labels."""
+        return row if self.samples is None else self.samples[row]
 
     def _groups(self, present: np.ndarray) -> list[tuple[np.ndarray, list[Any]]]:
         patterns, member = np.unique(present, axis=0, return_inverse=True)

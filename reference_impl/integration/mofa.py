@@ -29,14 +29,8 @@ from scipy.special import betaln, digamma, entr, expit, gammaln
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from reference_impl.validation import (
-    as_matrix,
-    labels,
-    require_between,
-    require_integer,
-    require_number,
-    require_unique_labels,
-)
+from reference_impl.integration.layers import all_samples, named_layers, require_known_features, require_some_layer
+from reference_impl.validation import as_matrix, labels, require_between, require_integer, require_number
 
 PRIOR_SHAPE = PRIOR_RATE = 1e-3  # of the Gamma priors on precisions: almost no opinion
 WARM_UP = 3  # iterations in which every weight is kept, so that no factor is switched off before it has formed
@@ -399,42 +393,9 @@ def _read_layers(
     layers: Any, *, samples: pd.Index | None = None, centres: dict[str, np.ndarray] | None = None
 ) -> list[_Layer]:
     """The layers with the rows that they have of all samples; `centres` are those of a fitted model."""
-    named = _named(layers)
-    everyone = _all_samples(named) if samples is None else samples
-    found = [_read_layer(name, table, everyone, centres[name] if centres else None) for name, table in named.items()]
-    sizes = {layer.name: layer.n_samples for layer in found}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(
-            f"arrays must have the same samples in the same order; rows: {sizes}. Give NaN rows or DataFrames for "
-            "layers that lack samples"
-        )
-    return found
-
-
-def _named(layers: Any) -> dict[str, Any]:
-    if isinstance(layers, dict):
-        named = {str(name): table for name, table in layers.items()}
-    elif isinstance(layers, (list, tuple)):
-        named = {f"layer {m}": table for m, table in enumerate(layers)}
-    else:
-        raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
-    if not named:
-        raise ValueError("at least one layer is needed; got none")
-    kinds = {isinstance(table, pd.DataFrame) for table in named.values()}
-    if len(kinds) > 1:
-        raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
-    for name, table in named.items():
-        if isinstance(table, pd.DataFrame):
-            require_unique_labels(table, name)
-    return named
-
-
-def _all_samples(named: dict[str, Any]) -> pd.Index | None:
-    """Labels of the samples of any layer, in order of first appearance; None for arrays."""
-    tables = list(named.values())
-    if not isinstance(tables[0], pd.DataFrame):
-        return None
-    return tables[0].index.append([table.index for table in tables[1:]]).unique()
+    named = named_layers(layers)
+    everyone = all_samples(named) if samples is None else samples
+    return [_read_layer(name, table, everyone, centres[name] if centres else None) for name, table in named.items()]
 
 
 def _read_layer(name: str, table: Any, everyone: pd.Index | None, centre: np.ndarray | None) -> _Layer:
@@ -621,8 +582,9 @@ class MOFA(TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         read = _read_layers(layers)
-        samples = _all_samples(_named(layers))
-        self._require_measured(read, samples)
+        samples = all_samples(named_layers(layers))
+        _require_measured(read, samples)
+        require_integer(self.n_factors, "n_factors", at_most=read[0].n_samples - 1)
         mean, covariance = self._start(read)
         beliefs = [self._first_beliefs(layer, mean) for layer in read]
         history: list[tuple[int, float]] = []
@@ -685,14 +647,6 @@ class MOFA(TransformerMixin, BaseEstimator):
         require_between(self.tolerance, "tolerance", 0, 1)
         if self.start not in ("pca", "random"):
             raise ValueError(f'start must be "pca" or "random"; got {self.start!r}')
-
-    def _require_measured(self, read: list[_Layer], samples: pd.Index | None) -> None:
-        n_samples = read[0].n_samples
-        empty = np.setdiff1d(np.arange(n_samples), np.concatenate([layer.rows for layer in read]))
-        if len(empty):
-            who = [samples[i] if samples is not None else int(i) for i in empty[:5]]
-            raise ValueError(f"{len(empty)} samples have no value in any layer: {', '.join(map(repr, who))}")
-        require_integer(self.n_factors, "n_factors", at_most=n_samples - 1)
 
     def _start(self, read: list[_Layer]) -> tuple[np.ndarray, np.ndarray]:
         """First factors, (n, k), and their covariances, (n, k, k)."""
@@ -814,19 +768,19 @@ class MOFA(TransformerMixin, BaseEstimator):
         return pd.DataFrame(table, index=self._features[name], columns=self._names) if labelled else table
 
     def _read_new(self, layers: Any) -> tuple[list[_Layer], pd.Index | None]:
-        named = _named(layers)
-        for name, table in named.items():
-            if name not in self._centres:
-                raise ValueError(f"the model has no layer {name!r}; it was fitted to {', '.join(self._centres)}")
-            if not labels(table, 1).equals(self._features[name]):
-                raise ValueError(f"the features of {name} are not those the model was fitted to, in their order")
+        named = named_layers(layers)
+        require_known_features(named, self._features)
+        samples = all_samples(named)
         read = _read_layers(layers, centres=self._centres)
-        samples = _all_samples(named)
-        empty = np.setdiff1d(np.arange(read[0].n_samples), np.concatenate([layer.rows for layer in read]))
-        if len(empty):
-            who = samples[empty[0]] if samples is not None else int(empty[0])
-            raise ValueError(f"{len(empty)} samples have no value in any layer; the first is {who!r}")
+        _require_measured(read, samples)
         return read, samples
+
+
+def _require_measured(read: list[_Layer], samples: pd.Index | None) -> None:
+    present = np.zeros((len(read), read[0].n_samples), dtype=bool)
+    for m, layer in enumerate(read):
+        present[m, layer.rows] = True
+    require_some_layer(present, samples)
 
 
 def _update_factors(read: list[_Layer], beliefs: list[_Beliefs]) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,13 @@ import pandas as pd
 from scipy.special import digamma, gammaln, logsumexp
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from reference_impl.integration.layers import (
+    all_samples,
+    named_layers,
+    require_known_features,
+    require_some_layer,
+    whole_matrix,
+)
 from reference_impl.validation import as_matrix, labels, require_between, require_integer, require_number
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
@@ -470,32 +477,9 @@ class _Form(NamedTuple):
 
 def _read(layers: Any) -> tuple[dict[str, Any], pd.Index | None, int]:
     """Layers by name, the labels of all samples (None for arrays), and their number."""
-    if isinstance(layers, Mapping):
-        named = {str(name): table for name, table in layers.items()}
-    elif isinstance(layers, (list, tuple)):
-        named = {f"layer {m}": table for m, table in enumerate(layers)}
-    else:
-        raise ValueError(f"layers must be a dict (name → table) or a list of tables; got {type(layers).__name__}")
-    if not named:
-        raise ValueError("at least one layer is needed; got none")
-    labelled = {isinstance(table, pd.DataFrame) for table in named.values()}
-    if len(labelled) > 1:
-        raise ValueError("layers must be all DataFrames or all arrays: without labels samples cannot be matched")
-    if labelled == {False}:
-        sizes = {name: len(as_matrix(table, name, missing=True)) for name, table in named.items()}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"arrays must have the same samples in the same order; rows: {sizes}")
-        return named, None, next(iter(sizes.values()))
-    for name, table in named.items():
-        if table.index.has_duplicates:
-            raise ValueError(f"{name} has the row label {table.index[table.index.duplicated()][0]!r} twice or more")
-    first, *rest = (table.index for table in named.values())
-    samples = first.append(rest).unique() if rest else first
-    return named, samples, len(samples)
-
-
-def _matrix(name: str, table: Any, samples: pd.Index | None) -> np.ndarray:
-    return as_matrix(table if samples is None else table.reindex(samples), name, missing=True)
+    named = named_layers(layers)
+    samples = all_samples(named)
+    return named, samples, len(next(iter(named.values()))) if samples is None else len(samples)
 
 
 def _form(name: str, table: Any, matrix: np.ndarray, likelihood: str) -> _Form:
@@ -663,13 +647,13 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
         """
         named, samples, n_samples = _read(layers)
         self._check_parameters(named)
-        matrices = {name: _matrix(name, table, samples) for name, table in named.items()}
+        matrices = {name: whole_matrix(name, table, samples) for name, table in named.items()}
         kinds = self.likelihoods or {}
         self._forms = {
             name: _form(name, table, matrices[name], kinds.get(name, "gaussian")) for name, table in named.items()
         }
         whole = _batch(self._forms, matrices, n_samples, self.dtype)
-        self._require_present(whole.present, samples)
+        require_some_layer(whole.present, samples)
         self._network = self._make_network()
         self.n_parameters_ = self._network.n_parameters
         self._train(whole)
@@ -731,7 +715,7 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
         named, samples, _ = _read(layers)
         decoded = self.decode(self.transform(layers), totals=self._median_totals(len(self.transform(layers))))
         for name, table in named.items():
-            matrix = _matrix(name, table, samples)
+            matrix = whole_matrix(name, table, samples)
             filled = np.where(np.isnan(matrix), np.asarray(decoded[name]), matrix)
             decoded[name] = filled if samples is None else pd.DataFrame(filled, index=samples, columns=table.columns)
         return decoded
@@ -806,13 +790,6 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
                 raise ValueError(f"the likelihood of {name} must be one of {', '.join(LIKELIHOODS)}; got {kind!r}")
         if self.masks and self.decoder != "linear":
             raise ValueError('masks need decoder="linear": in a network of hidden units no weight belongs to a pathway')
-
-    def _require_present(self, present: np.ndarray, samples: pd.Index | None) -> None:
-        nowhere = ~present.any(axis=0)
-        if nowhere.any():
-            first = int(np.argmax(nowhere))
-            who = first if samples is None else samples[first]
-            raise ValueError(f"{int(nowhere.sum())} samples have no value in any layer; the first is {who!r}")
 
     def _make_network(self) -> _Network:
         masks: list[np.ndarray | None] = []
@@ -900,14 +877,10 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
 
     def _batch_of(self, layers: Any) -> tuple[_Batch, pd.Index | None]:
         named, samples, n_samples = _read(layers)
-        for name, table in named.items():
-            if name not in self._forms:
-                raise ValueError(f"the model has no layer {name!r}; it was fitted to {', '.join(self._forms)}")
-            if not labels(table, 1).equals(self._forms[name].features):
-                raise ValueError(f"the features of {name} are not those the model was fitted to, in their order")
-        matrices = {name: _matrix(name, table, samples) for name, table in named.items()}
+        require_known_features(named, {name: form.features for name, form in self._forms.items()})
+        matrices = {name: whole_matrix(name, table, samples) for name, table in named.items()}
         batch = _batch(self._forms, matrices, n_samples, self.dtype)
-        self._require_present(batch.present, samples)
+        require_some_layer(batch.present, samples)
         return batch, samples
 
     def _posterior(self, batch: _Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -970,7 +943,7 @@ class IndependentAutoencoders(TransformerMixin, BaseEstimator):
         for name, model in self.models_.items():
             part = np.zeros((n_samples, self.latent))
             if name in named:
-                matrix = _matrix(name, named[name], samples)
+                matrix = whole_matrix(name, named[name], samples)
                 present = ~np.isnan(matrix).all(axis=1)
                 table = pd.DataFrame(matrix[present], columns=labels(named[name], 1))
                 part[present] = np.asarray(model.transform({name: table}))
@@ -993,7 +966,7 @@ class IndependentAutoencoders(TransformerMixin, BaseEstimator):
             mine = position[:, m * self.latent : (m + 1) * self.latent]
             values = np.asarray(model.decode(mine, totals=model._median_totals(len(mine)))[name])
             if name in named:
-                matrix = _matrix(name, named[name], samples)
+                matrix = whole_matrix(name, named[name], samples)
                 values = np.where(np.isnan(matrix), values, matrix)
             features = model._forms[name].features
             found[name] = values if samples is None else pd.DataFrame(values, index=samples, columns=features)

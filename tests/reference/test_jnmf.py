@@ -254,7 +254,10 @@ def test_bad_layers_are_named() -> None:
     for bad, words in [
         ([negative, b], "layer 0 has the negative value -3 for sample 2, feature 1"),
         ([gap, b], "layer 0 has gaps inside 1 samples, the first is 4"),
-        ([nobody, np.where(np.arange(6)[:, None] == 5, np.nan, b)], "1 samples have no layer, the first is 5"),
+        (
+            [nobody, np.where(np.arange(6)[:, None] == 5, np.nan, b)],
+            "1 sample has no value in any layer; the first is 5",
+        ),
         ([a, b[:4]], "the same samples in the same order"),
         ([a, 0 * b], "layer 1 has no value above zero"),
         ([a, pd.DataFrame(b)], "all DataFrames or all arrays"),

@@ -343,7 +343,7 @@ def test_bad_layers_are_named() -> None:
         ({"rna": pd.concat([rna, rna.iloc[:1]]), "protein": protein}, "row label 'P000' twice"),
         (
             {"rna": nobody, "protein": protein.drop(index="P004")},
-            "no value in any layer: 'P004'",
+            "no value in any layer; the first is 'P004'",
         ),
         ({}, "at least one layer"),
         (3, "layers must be a dict"),
