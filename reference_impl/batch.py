@@ -66,7 +66,9 @@ def _matched(x: Any, values: Any, name: str) -> pd.Series:
     if np.ndim(values) != 1 or len(values) != len(rows):
         raise ValueError(f"{name} must have one value for each of the {len(rows)} rows of x; got {np.shape(values)}")
     # By way of a list: NumPy would turn a missing value among texts into the text "nan".
-    return pd.Series(values.tolist() if hasattr(values, "tolist") else list(values), index=rows)
+    found = pd.Series(values.tolist() if hasattr(values, "tolist") else list(values), index=rows)
+    kind = getattr(values, "dtype", None)
+    return found.astype(kind) if isinstance(kind, pd.CategoricalDtype) else found  # categories 1, 2, 3 stay groups
 
 
 def are_numbers(values: pd.Series) -> bool:
@@ -265,7 +267,7 @@ def fit_features(x: np.ndarray, design: np.ndarray) -> np.ndarray:
         dependent = dependent_columns(design[seen])
         told = np.setdiff1d(np.arange(design.shape[1]), dependent)
         orthogonal, triangular = np.linalg.qr(design[np.ix_(seen, told)])
-        values = x if len(features) == x.shape[1] else x[np.ix_(seen, features)]
+        values = x if len(features) == x.shape[1] and seen.all() else x[np.ix_(seen, features)]
         coefficients[np.ix_(told, features)] = solve_triangular(triangular, orthogonal.T @ values)
     return coefficients
 
@@ -515,11 +517,11 @@ def confounding(batch: Any, group: Any) -> Confounding:
     return Confounding(table, float(cramers_v), blocks)
 
 
-def label_frame(batch: Any) -> pd.DataFrame:
-    """A table without columns whose rows are the samples that have these labels."""
+def label_frame(batch: Any) -> Any:
+    """A table without columns whose rows are the samples that have these labels; an array where they have no names."""
     if np.ndim(batch) != 1 or not len(batch):
         raise ValueError(f"batch must be a list of labels, one per sample; got shape {np.shape(batch)}")
-    return pd.DataFrame(index=batch.index if isinstance(batch, pd.Series) else range(len(batch)))
+    return pd.DataFrame(index=batch.index) if isinstance(batch, pd.Series) else np.empty((len(batch), 0))
 
 
 # ---------------------------------------------------------------- correct: the linear model
@@ -858,10 +860,12 @@ def _fit(x: Any, matrix: np.ndarray, design: Design, varies: np.ndarray, ref: in
     model = np.hstack([design.indicators, design.kept])
     coefficients = np.empty((model.shape[1], n_features))
     squares, counts = np.empty((n_batches, n_features)), np.empty((n_batches, n_features))
+    spread = np.empty(n_features)
     for block in _blocks(n_features):
         values = matrix[:, block]
         coefficients[:, block] = fit_features(values, model)
         residual = values - model @ coefficients[:, block]
+        spread[block] = np.nanstd(values, axis=0)
         counts[:, block] = design.indicators.T @ ~np.isnan(residual)
         squares[:, block] = design.indicators.T @ np.nan_to_num(residual**2)
     lost = np.isnan(coefficients).any(axis=0) & varies
@@ -872,9 +876,10 @@ def _fit(x: Any, matrix: np.ndarray, design: Design, varies: np.ndarray, ref: in
     gaps = bool((counts[:, varies].sum(axis=0) < len(matrix)).any())
     pooled = slice(None) if ref is None else slice(ref, ref + 1)
     scale = np.sqrt(squares[pooled].sum(axis=0) / (counts[pooled].sum(axis=0) - gaps))
+    exact = (scale <= DEPENDENT * spread) & varies  # what is left is rounding
     scale[~varies] = 1.0
-    if not scale.all():
-        feature = labels(x, 1)[int(np.argmin(scale))]
+    if exact.any():
+        feature = labels(x, 1)[int(np.argmax(exact))]
         raise ValueError(f"batches and covariates explain feature {feature!r} exactly: nothing is left to scale it by")
     coefficients[:, ~varies] = 0.0  # so that these features come through unchanged, to the last bit
     means = coefficients[:n_batches]

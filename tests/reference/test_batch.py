@@ -480,3 +480,44 @@ def test_gaps_that_entangle_covariate_and_batch_name_the_feature() -> None:
     with pytest.raises(ValueError, match="feature 'g3'"):
         combat(x, batch, covariates=case)
     assert np.isfinite(remove_batch(x, batch, covariates=case)["g4"]).all()
+
+
+def test_a_sample_without_any_value_takes_no_part() -> None:
+    """All features have the same gap: the rest is corrected as if the sample were not there."""
+    x = np.random.default_rng(31).normal(size=(9, 5))
+    batch = list("aaaabbbbb")
+    x[2] = np.nan
+    rest = np.arange(9) != 2
+    for correct in (remove_batch, combat):
+        found = correct(x, batch)
+        assert np.isnan(found[2]).all()
+    # limma: the same least squares on the samples that are there
+    alone = remove_batch(x[rest], [b for b, has in zip(batch, rest, strict=True) if has])
+    shift = np.asarray(remove_batch(x, batch))[rest] - alone
+    assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-12)
+    one = remove_batch([[1.0], [3.0], [np.nan], [11.0], [13.0]], list("aaabb"))
+    assert_allclose(np.diff(np.asarray(one)[[0, 1, 3, 4], 0]), [2.0, -2.0, 2.0])
+
+
+def test_categories_that_are_numbers_are_groups() -> None:
+    """The levels of a categorical have no order of size, in whatever order the samples come."""
+    x = pd.DataFrame(np.random.default_rng(32).normal(size=(6, 4)))
+    groups = pd.Series([1, 1, 3, 3, 2, 2], dtype="category")
+    as_text = groups.astype(str)
+    for variable in (groups, groups[::-1]):
+        pd.testing.assert_frame_equal(pc_association(x, variable), pc_association(x, as_text))
+
+
+def test_a_feature_that_is_explained_up_to_rounding_is_named() -> None:
+    x = np.random.default_rng(33).normal(size=(8, 5))
+    age = np.arange(20.0, 28.0) ** 1.5
+    x[:, 2] = 7 + age / 3 + np.tile([0.0, 1.0], 4)
+    with pytest.raises(ValueError, match="explain feature 2 exactly"):
+        combat(x, list("abababab"), covariates=age)
+
+
+def test_a_list_and_a_series_go_by_place() -> None:
+    batch = ["b1", "b1", "b2", "b2"]
+    group = pd.Series(["x", "y", "x", "x"], index=[3, 2, 1, 0])
+    assert confounding(batch, group).table.to_numpy().tolist() == [[1, 1], [2, 0]]
+    assert confounding(batch, group.set_axis(list("abcd"))).table.to_numpy().tolist() == [[1, 1], [2, 0]]
