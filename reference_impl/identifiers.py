@@ -306,7 +306,8 @@ def to_genes(x: pd.DataFrame, mapping: Mapping, *, how: str) -> tuple[pd.DataFra
     Parameters
     ----------
     x : (n_samples, n_features) DataFrame of numbers; a value may be missing (NaN). Column labels are unique
-    mapping : from x's columns to genes
+    mapping : from x's columns to genes, one gene in each pair: a target that itself contains ";", such as "HBA1;HBA2"
+        as some tables write it, is not told from the pair of genes, so split it before
     how : "sum", "mean" or "unique"
 
     Returns
@@ -383,7 +384,8 @@ def protein_groups(accessions: Iterable[str], mapping: Mapping) -> pd.DataFrame:
 
     `P14618-2` is isoform 2 of P14618. A mapping often knows only P14618: an isoform that it does not list has the genes
     of its accession. A bare accession stands for the canonical sequence, usually but not always isoform 1, so its
-    isoform is left open.
+    isoform is left open. The other way nothing is passed on: a bare accession that the mapping does not list is in the
+    group of its listed isoforms, with their relation, but its `genes` is empty.
 
     Parameters
     ----------
@@ -528,11 +530,12 @@ def neutral_mass(mz: Any, adduct: str) -> Any:
 
 
 def _positive(values: Any, name: str) -> np.ndarray:
-    """Numbers as an array of floats; one that is missing, infinite or not above 0 is refused."""
+    """Numbers as an array of floats; one that is missing, infinite or not above 0 is refused, in a Series by label."""
     numbers = np.asarray(values, dtype=float)
     good = (numbers > 0) & (numbers < np.inf)
     if not good.all():
-        raise ValueError(f"{name} must be above 0 and finite; got {numbers[~good].ravel()[0]}")
+        where = f" at {values.index[~good].tolist()[0]!r}" if isinstance(values, pd.Series) else ""
+        raise ValueError(f"{name} must be above 0 and finite; got {numbers[~good].ravel()[0]}{where}")
     return numbers
 
 
@@ -564,7 +567,8 @@ def annotate(masses: Any, database: pd.DataFrame, *, ppm: float) -> pd.DataFrame
 
     Raises
     ------
-    ValueError : a mass that is missing or not above 0, labels that repeat, a database without masses, a negative ppm
+    ValueError : a mass that is missing or not above 0 (its label is named), labels that repeat, a database without
+        masses, a negative ppm
 
     Examples
     --------
@@ -591,8 +595,8 @@ def _masses(values: Any, name: str) -> pd.Series:
     """Masses as a labelled column of floats, all above 0, each label once."""
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must be one column of masses in Da")
-    index = values.index if isinstance(values, pd.Series) else None
-    column = pd.Series(_positive(values, name), index=index)
+    labelled = pd.Series(values)
+    column = pd.Series(_positive(labelled, name), index=labelled.index)
     if column.index.has_duplicates:
         raise ValueError(f"{name}: the label {column.index[column.index.duplicated()][0]!r} stands more than once")
     return column
@@ -619,13 +623,15 @@ def find_isotopes(features: pd.DataFrame, *, ppm: float, rt_window: float, charg
     """Find carbon-13 peaks: ions that lie 1.003355 / z above another one and come at the same time.
 
     Ions are visited from light to heavy. Of several lighter ions that would fit, the nearest in m/z is taken (the one
-    of higher charge), then the one with the smaller error. All ions of a ladder have one charge.
+    of higher charge), then the one with the smaller error. All ions of a ladder have one charge, and each agrees with
+    the ladder's lightest ion as well, so that tolerances do not add up from peak to peak.
 
     Parameters
     ----------
     features : DataFrame[mz, rt] of the ions, labels unique
-    ppm : largest error of the heavier ion's m/z, relative to its theoretical m/z; included
-    rt_window : largest difference of the two retention times, in the unit of `rt`; included
+    ppm : largest error of the heavier ion's m/z, relative to its theoretical m/z by the next lighter ion of the ladder
+        and by the lightest; included
+    rt_window : largest difference of retention time from these two ions, in the unit of `rt`; included
     charges : charges without sign that are possible
 
     Returns
@@ -651,10 +657,13 @@ def find_isotopes(features: pd.DataFrame, *, ppm: float, rt_window: float, charg
             (mz[j], spacing, abs(e), int(j), int(i), int(z)) for i, j, e in zip(lighter, heavier, error, strict=True)
         ]
     root, number, charge = np.arange(len(mz)), np.zeros(len(mz), dtype=int), np.zeros(len(mz), dtype=int)
-    for _, _, _, ion, parent, z in sorted(pairs):
-        if number[ion] == 0 and charge[root[parent]] in (0, z):
-            root[ion], number[ion] = root[parent], number[parent] + 1
-            charge[root[parent]] = z
+    for _, spacing, _, ion, parent, z in sorted(pairs):
+        lightest, atoms = root[parent], number[parent] + 1
+        theory = mz[lightest] + atoms * spacing
+        near = abs(mz[ion] - theory) <= theory * ppm * 1e-6 + 1e-9 and abs(rt[ion] - rt[lightest]) <= rt_window + 1e-9
+        if near and number[ion] == 0 and charge[lightest] in (0, z):
+            root[ion], number[ion] = lightest, atoms
+            charge[lightest] = z
     columns = {"monoisotopic": features.index[root], "isotope": number, "charge": charge[root]}
     return pd.DataFrame(columns, index=features.index)
 
@@ -751,7 +760,8 @@ def group_ions(features: pd.DataFrame, *, ppm: float, rt_window: float, mode: st
     features : (n_ions, …) DataFrame with the columns mz (above 0) and rt; labels are unique. If there is a column
         `mode`, all of it must be the mode asked for
     ppm : largest error of an m/z, relative to the theoretical m/z that the hypothesis gives; included
-    rt_window : largest difference of retention time from the hypothesis's own ion, in the unit of rt; included
+    rt_window : largest difference of retention time from the hypothesis's own ion, and of a carbon-13 peak from its
+        monoisotopic ion, in the unit of rt; included
     mode : "positive" or "negative", the sign of the ions
 
     Returns
@@ -771,7 +781,8 @@ def group_ions(features: pd.DataFrame, *, ppm: float, rt_window: float, mode: st
 
     Notes
     -----
-    A group is star-shaped: every ion agrees with one ion in mass and time, so tolerances do not add up along a chain.
+    Tolerances do not add up along a chain: every monoisotopic ion of a group agrees in mass and time with the ion of
+    the hypothesis, and every carbon-13 peak with its monoisotopic ion. So no ion is more than two steps from the first.
     CAMERA and others also use the correlation of intensities over the samples and the shape of the peaks.
 
     References
@@ -832,6 +843,10 @@ def _require_ions(features: Any, mode: str, ppm: float, rt_window: float) -> lis
         raise ValueError("features must be a DataFrame with at least one ion and the columns mz and rt")
     if features.index.has_duplicates:
         raise ValueError(f"ion {features.index[features.index.duplicated()][0]!r} is given more than once")
+    for column in ("mz", "rt"):
+        if features[column].isna().any():
+            gap = features.index[features[column].isna()][0]
+            raise ValueError(f"ion {gap!r} has a missing value for {column}; leave ions without mz or rt out")
     numbers = as_matrix(features[["mz", "rt"]], "mz and rt of the features")
     if (numbers[:, 0] <= PROTON).any():
         light = features.index[numbers[:, 0] <= PROTON][0]

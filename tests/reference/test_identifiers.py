@@ -278,6 +278,13 @@ def test_an_isoform_has_the_genes_of_its_accession_unless_listed():
     assert table["accession"].tolist() == ["P14618", "P14618", "A0A024R4M0"]
 
 
+def test_a_bare_accession_takes_no_genes_from_its_isoforms():
+    table = protein_groups(["P14618", "P14618-2"], Mapping([("P14618-2", "PKM")], **PROVENANCE))
+    assert table["genes"].tolist() == ["", "PKM"]
+    assert table["group"].tolist() == [0, 0]
+    assert set(table["relation"]) == {"many_to_one"}
+
+
 @pytest.mark.parametrize("bad", ["NKX2-5", "HLA-A", "P14618-0", "P14618-", "p14618", "P14618\n", "ENSG00000067225"])
 def test_what_is_no_accession_is_refused(bad):
     with pytest.raises(ValueError, match=r"accession|blanks"):
@@ -400,6 +407,9 @@ def test_annotation_equals_brute_force(seed, ppm):
         ([100.0], pd.DataFrame({"weight": [1.0]}), 5, "column mass"),
         ([100.0], database([0.0]), 5, "database must be above 0"),
         ([np.nan], database([1.0]), 5, "masses must be above 0"),
+        ([1.0, 2.0, -3.0], database([1.0]), 5, r"got -3\.0 at 2$"),
+        (pd.Series([1.0, np.nan], index=["a", "b"]), database([1.0]), 5, "got nan at 'b'"),
+        ([100.0], database([1.0, 0.0], ["water", "nothing"]), 5, "got 0.0 at 'nothing'"),
         (100.0, database([1.0]), 5, "one column"),
         (pd.Series([1.0, 2.0], index=["a", "a"]), database([1.0]), 5, "'a' stands more than once"),
         ([1.0], database([1.0, 2.0], ["a", "a"]), 5, "'a' stands more than once"),
@@ -459,6 +469,24 @@ def test_tolerances_do_not_add_up_along_a_chain():
     assert found["group"].tolist() == [0, 0, 0]  # now the [M+H]+ does
     found = group_ions(ions.iloc[[0, 1, 2]].assign(rt=[0.0, 1.0, 2.1]), ppm=1, rt_window=1, mode="positive")
     assert found["group"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("drift", "late", "peaks"),
+    [
+        (0.0, 1.0, [0, 1, 0, 1, 0]),  # the second peak comes two windows after the lightest ion: another ladder
+        (0.0, 0.25, [0, 1, 2, 3, 4]),
+        (0.8e-6, 0.0, [0, 1, 0, 1, 0]),  # each 0.8 ppm above its neighbour, the second 1.6 ppm above the lightest
+        (0.2e-6, 0.0, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_tolerances_do_not_add_up_along_a_ladder(drift, late, peaks):
+    step = np.arange(5)
+    mz = (300 + ISOTOPE_SPACING * step) * (1 + drift * step)
+    ions = pd.DataFrame({"mz": mz, "rt": late * step})
+    assert find_isotopes(ions, ppm=1, rt_window=1, charges=[1])["isotope"].tolist() == peaks
+    spans = ions["rt"].groupby(group_ions(ions, ppm=1, rt_window=1, mode="positive")["group"]).agg(np.ptp)
+    assert spans.max() <= 1
 
 
 def test_the_charge_told_by_isotopes_decides_the_adduct():
@@ -564,7 +592,8 @@ def test_time_grows_little_more_than_linearly():
         ({}, {"mode": "both"}, "mode must be"),
         ({}, {"ppm": -1}, "ppm"),
         ({}, {"rt_window": np.nan}, "rt_window"),
-        ({"mz": [np.nan, 300.0]}, {}, "missing value"),
+        ({"mz": [np.nan, 300.0]}, {}, "ion 'a' has a missing value for mz"),
+        ({"rt": [1.0, np.nan]}, {}, "ion 'b' has a missing value for rt"),
         ({"mz": [0.5, 300.0]}, {}, "ion 'a' has m/z 0.5"),
         ({"mode": ["positive", "negative"]}, {}, "ion 'b' is of mode 'negative'"),
     ],
