@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from reference_impl.missing.inputs import as_vector
+from reference_impl.missing.inputs import as_vector, scaled_columns
 from reference_impl.validation import as_matrix, labels, like, require_generator, require_integer
-
-# A predictor of which less than this share is left after the others is a combination of them.
-LEAST_OWN_SHARE = 1e-8
-
 
 # ---------------------------------------------------------------- once
 
@@ -23,8 +20,9 @@ def impute_knn(x: Any, *, k: int) -> Any:
     The distance of two samples is the root mean square difference over the features both have; samples that share no
     feature are infinitely far. **A neighbour that lacks the value is passed over**, and the next nearest takes its
     place, so every mean is over k samples, or over all that can be reached if there are fewer. (Others stay with the
-    k nearest and average those that happen to have the value, sometimes none.) Of equally near samples the first
-    counts. Columns are used as they are: scale them first if their units differ.
+    k nearest and average those that happen to have the value, sometimes none.) Which of
+    equally near samples counts is not promised: distances are rounded. Columns are used as they are: scale them first
+    if their units differ.
 
     Parameters
     ----------
@@ -167,13 +165,7 @@ def as_regression(predictors: Any, outcome: Any) -> tuple[np.ndarray, np.ndarray
             f"{n_samples} samples are too few for {n_predictors} predictors and an intercept: at least "
             f"{n_predictors + 2} are needed; take fewer predictors"
         )
-    centred = matrix - matrix.mean(axis=0)
-    length = np.linalg.norm(centred, axis=0)
-    scaled = centred / np.where(length > 1e-12 * np.abs(matrix).max(axis=0), length, np.inf)
-    own_share = np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) ** 2
-    if (own_share < LEAST_OWN_SHARE).any():
-        blamed = labels(predictors, 1)[int(np.argmax(own_share < LEAST_OWN_SHARE))]
-        raise ValueError(f"predictor {blamed!r} is constant or a combination of those before it; leave it out")
+    scaled_columns(matrix, labels(predictors, 1), "predictor")
     return matrix, values
 
 
@@ -249,6 +241,7 @@ def _require_enough(x: Any, gaps: np.ndarray) -> None:
 def _chain(x: Any, values: np.ndarray, gaps: np.ndarray, n_iterations: int, rng: np.random.Generator) -> np.ndarray:
     """One imputation: fill from each column itself, then draw every column from the others, again and again."""
     filled = values.copy()
+    names = labels(x, 1)
     columns: list[int] = np.flatnonzero(gaps.any(axis=0)).tolist()
     for column in columns:
         lost = gaps[:, column]
@@ -258,10 +251,11 @@ def _chain(x: Any, values: np.ndarray, gaps: np.ndarray, n_iterations: int, rng:
             lost = gaps[:, column]
             others = np.delete(filled, column, axis=1)
             try:
-                coefficients, sd = draw_regression(others[~lost], filled[~lost, column], rng=rng)
+                # The table brings the columns' names into messages.
+                predictors = pd.DataFrame(others[~lost], columns=names.delete(column))
+                coefficients, sd = draw_regression(predictors, filled[~lost, column], rng=rng)
             except ValueError as problem:
-                names = ", ".join(map(repr, labels(x, 1).delete(column)[:6]))
-                raise ValueError(f"column {labels(x, 1)[column]!r} on {names}, …: {problem}") from None
+                raise ValueError(f"column {names[column]!r} on the others: {problem}") from None
             expected = coefficients[0] + others[lost] @ coefficients[1:]
             filled[lost, column] = expected + sd * rng.standard_normal(int(lost.sum()))
     return filled

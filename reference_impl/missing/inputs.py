@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+# A column of which less than this share is left after those before it is a combination of them.
+LEAST_OWN_SHARE = 1e-8
+
 
 def as_vector(values: Any, name: str, *, length: int | None = None, missing: bool = False) -> np.ndarray:
     """Return one variable as an array of floats, one number per sample; NaN is let through if `missing`.
@@ -49,6 +52,28 @@ def as_mask(values: Any, name: str, length: int) -> np.ndarray:
             f"{name} must be True or False for each of {length} samples; got {mask.dtype} of shape {mask.shape}"
         )
     return mask
+
+
+def scaled_columns(matrix: np.ndarray, names: pd.Index, what: str, among: str = "") -> np.ndarray:
+    """Return the columns centred, with standard deviation 1; refuse one that is constant or follows from the others.
+
+    >>> scaled_columns(np.array([[1.0], [3.0]]), pd.Index(["age"]), "covariate")
+    array([[-1.],
+           [ 1.]])
+    >>> scaled_columns(np.array([[1.0, 2.0], [3.0, 6.0], [4.0, 8.0]]), pd.Index(["a", "b"]), "covariate")
+    Traceback (most recent call last):
+    ValueError: covariate 'b' is constant or a combination of those before it; leave it out
+    """
+    centred = matrix - matrix.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    scaled: np.ndarray = centred / np.where(length > 1e-12 * np.abs(matrix).max(axis=0), length, np.inf)
+    own_share = np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) ** 2
+    if (own_share < LEAST_OWN_SHARE).any():
+        blamed = names.tolist()[int(np.argmax(own_share < LEAST_OWN_SHARE))]
+        raise ValueError(f"{what} {blamed!r} is constant or a combination of those before it{among}; leave it out")
+    if matrix.shape[1] > len(own_share):
+        raise ValueError(f"{matrix.shape[1]} columns are too many for {len(matrix)} samples{among}")
+    return scaled * np.sqrt(len(matrix))
 
 
 def require_same_labels(first: Any, second: Any, names: tuple[str, str]) -> None:

@@ -152,8 +152,9 @@ def missing_by_intensity(x: Any) -> pd.DataFrame:
     """Set the share of gaps of every feature beside the mean of its observed values.
 
     Where a detection limit makes the gaps, the share falls as the intensity rises; where chance makes them, it does
-    not depend on it. The picture cannot prove MNAR (the mean of what was observed is itself too high), but a steep
-    fall in data from a spectrometer has no other plausible reason.
+    not depend on it. The picture cannot prove MNAR (the mean of what was observed is itself too high). In
+    label-free proteomics the share falls gradually, for the choice of what is measured depends on intensity too (Li &
+    Smyth 2023 find the log odds of detection linear in the log intensity): a sharp limit is an approximation.
 
     Parameters
     ----------
@@ -162,6 +163,10 @@ def missing_by_intensity(x: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame[intensity, missing_rate], one row per feature; intensity is NaN where nothing was observed
+
+    References
+    ----------
+    Li & Smyth 2023, Bioinformatics 39:btad200.
 
     Examples
     --------
@@ -200,7 +205,8 @@ def little_mcar_test(x: Any) -> tuple[float, int, float]:
 
     Raises
     ------
-    ValueError : no gap, a column without any value, or a covariance that cannot be estimated from so few samples
+    ValueError : no gap, one pattern only, a column without any value or with one value only, or a covariance that
+        cannot be estimated from so few samples
 
     Notes
     -----
@@ -233,7 +239,7 @@ def little_mcar_test(x: Any) -> tuple[float, int, float]:
 
 
 def with_some_gaps(x: Any) -> np.ndarray:
-    """Return the table as an array; refuse one without gaps, and one with a column that holds nothing.
+    """Return the table as an array; refuse one without two patterns of gaps, or with a column that holds nothing.
 
     >>> with_some_gaps(np.eye(2))
     Traceback (most recent call last):
@@ -246,6 +252,13 @@ def with_some_gaps(x: Any) -> np.ndarray:
     if gaps.all(axis=0).any():
         empty = labels(x, 1)[int(np.argmax(gaps.all(axis=0)))]
         raise ValueError(f"column {empty!r} has no value at all; leave it out")
+    constant = np.nanmax(values, axis=0) == np.nanmin(values, axis=0)
+    if constant.any():
+        raise ValueError(f"column {labels(x, 1)[int(np.argmax(constant))]!r} has one value only; leave it out")
+    if len(np.unique(gaps[~gaps.all(axis=1)], axis=0)) < 2:
+        raise ValueError(
+            "all samples with any value have the same gaps: with one pattern only there is nothing to compare"
+        )
     return values
 
 

@@ -183,13 +183,21 @@ def require_sensitivity(imputations: Any, imputed: Any, group: Any) -> tuple[lis
 def tipping_point(table: pd.DataFrame) -> float:
     """The smallest shift that overturns the conclusion: of the δ tried, the one nearest 0 at which it does not hold.
 
-    NaN if the conclusion holds at every δ tried. Whether a shift of that size is plausible is for the scientist to say.
+    It does not hold where the interval contains 0, nor where the difference has turned round: an estimate of another
+    sign than at the δ nearest 0 is another conclusion, be its interval as far from 0 as it may. NaN if the conclusion
+    holds at every δ tried. Whether a shift of that size is plausible is for the scientist to say.
 
-    >>> tipping_point(pd.DataFrame({"delta": [0.0, -1.0, -2.0], "holds": [True, True, False]}))
-    -2.0
+    >>> table = pd.DataFrame({"delta": [0.0, -1.0, -9.0], "estimate": [2.0, 1.5, -2.0], "holds": [True, True, True]})
+    >>> tipping_point(table)
+    -9.0
     """
-    missing = {"delta", "holds"} - set(table.columns)
+    missing = {"delta", "estimate", "holds"} - set(table.columns)
     if missing:
         raise ValueError(f"expected a table of delta_sensitivity; it lacks the columns {', '.join(sorted(missing))}")
-    fallen = [require_number(delta, "delta") for delta in table.loc[~table["holds"].astype(bool), "delta"]]
+    deltas = np.array([require_number(delta, "delta") for delta in table["delta"]])
+    if not len(deltas):
+        raise ValueError("the table has no row, so no δ was tried")
+    signs = np.sign(table["estimate"].to_numpy(dtype=float))
+    turned = signs != signs[np.argmin(np.abs(deltas))]
+    fallen = deltas[~table["holds"].to_numpy(dtype=bool) | turned].tolist()
     return min(fallen, key=abs) if fallen else float("nan")

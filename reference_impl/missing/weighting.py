@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from reference_impl.missing.inputs import as_vector, require_same_labels
-from reference_impl.validation import as_matrix
+from reference_impl.missing.inputs import as_vector, require_same_labels, scaled_columns
+from reference_impl.validation import as_matrix, labels
 
 
 def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
@@ -26,7 +26,7 @@ def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
         h = −mean( R_i (y_i − μ) (1 − π_i) / π_i · z_i ),   I = mean( π_i (1 − π_i) z_i z_iᵀ ),   A = mean( R_i / π_i )
 
     and se = √(Σ ψ_i²) / n. The standard error that weighted least squares prints is another number, and wrong here: it
-    takes a weight of 5 for five patients.
+    takes a weight of 5 as a value five times as precise.
 
     Parameters
     ----------
@@ -74,6 +74,8 @@ def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
 def as_gapped_variable(y: Any, covariates: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a variable with gaps, and its covariates, as arrays that fit together.
 
+    The covariates are centred and scaled: that changes no chance to be observed, and their units then cost no digits.
+
     >>> as_gapped_variable([1.0, 2.0], [[0.0], [1.0]])
     Traceback (most recent call last):
     ValueError: y has no gap: its plain mean needs no weights
@@ -86,11 +88,13 @@ def as_gapped_variable(y: Any, covariates: Any) -> tuple[np.ndarray, np.ndarray]
         raise ValueError("y has no gap: its plain mean needs no weights")
     if n_observed < 2:
         raise ValueError(f"y has {n_observed} observed values; at least 2 are needed")
-    return values, table
+    return values, scaled_columns(table, labels(covariates, 1), "covariate")
 
 
 def fit_logistic(design: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """Coefficients of a logistic regression by maximum likelihood (Newton's method).
+
+    The columns of the design must be in comparable units, as those of `as_gapped_variable` are.
 
     >>> fit_logistic(np.ones((4, 1)), np.array([True, True, True, False])).round(6)
     array([1.098612])

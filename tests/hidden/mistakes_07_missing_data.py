@@ -442,9 +442,9 @@ def weights_as_known(y, covariates):
 
 @mistake(
     of="inverse_probability_mean",
-    en="This is the standard error of weighted least squares. It takes a weight of 4 for four patients; use the "
-    "sandwich.",
-    zh="这是加权最小二乘的标准误，它把权重 4 当成四名患者。请使用三明治标准误。",
+    en="This is the standard error of weighted least squares. It takes a weight of 4 as a value four times "
+    "as precise; use the sandwich.",
+    zh="这是加权最小二乘的标准误，它把权重 4 理解为“精度是四倍”。请使用三明治标准误。",
 )
 def weighted_least_squares(y, covariates):
     def error(weights, known, mean, chance, design, observed):

@@ -347,10 +347,23 @@ def test_delta_sensitivity_by_hand() -> None:
 
 
 def test_tipping_point_is_the_nearest_delta_that_fails() -> None:
-    table = pd.DataFrame({"delta": [-3.0, -1.0, 0.0, 2.0], "holds": [False, True, True, False]})
+    table = pd.DataFrame(
+        {"delta": [-3.0, -1.0, 0.0, 2.0], "estimate": [1.0, 2.0, 3.0, 1.0], "holds": [False, True, True, False]}
+    )
     assert tipping_point(table) == 2.0
     assert np.isnan(tipping_point(table.assign(holds=True)))
     assert tipping_point(table.assign(holds=False)) == 0.0
+    # Steps so wide that the interval jumps over 0: a clear difference the other way round is no confirmation.
+    turned = table.assign(holds=True, estimate=[-4.0, -2.0, 3.0, 5.0])
+    assert tipping_point(turned) == -1.0
+    rng = np.random.default_rng(5)
+    tables, cases = (
+        [np.where(np.arange(40) < 20, 1.0, 0.0) + 0.1 * rng.normal(size=40) for _ in range(3)],
+        np.arange(40) < 20,
+    )
+    found = delta_sensitivity(tables, cases, cases, [0.0, -5.0])
+    assert found["holds"].all()
+    assert tipping_point(found) == -5.0
 
 
 # ---------------------------------------------------------------- weighting
@@ -391,6 +404,16 @@ def test_weighted_mean_follows_units_and_stays_within_what_was_seen() -> None:
     moved, scaled_se = inverse_probability_mean(100 * y - 7, x * [3, 0.1] + [1, 2])
     assert_allclose([moved, scaled_se], [100 * mean - 7, 100 * se], rtol=1e-8)
     assert np.nanmin(y) < mean < np.nanmax(y)
+
+
+@pytest.mark.parametrize(("centre", "unit"), [(2e7, 5e6), (0.0, 1e-12), (-3e4, 1e3), (0.0, 1e12)])
+def test_weighting_does_not_depend_on_the_units_of_covariates(centre: float, unit: float) -> None:
+    rng = np.random.default_rng(21)
+    u = rng.normal(size=(150, 2))
+    y = 20 + u.sum(axis=1) + rng.normal(size=150)
+    y[rng.random(150) < expit(-0.5 + u[:, 0])] = np.nan
+    # 1e-7: centre / unit below 100 costs two of sixteen digits of u; Newton's last step is below 1e-9.
+    assert_allclose(inverse_probability_mean(y, centre + unit * u), inverse_probability_mean(y, u), rtol=1e-7)
 
 
 def test_sandwich_covers() -> None:
@@ -484,10 +507,15 @@ def test_the_study_shows_who_is_right_where(study: pd.DataFrame) -> None:
     right = {
         "MCAR": {"complete cases", "k nearest neighbours", "chained equations", "inverse probability"},
         "MAR": {"chained equations", "inverse probability"},
-        "MNAR": {"censored likelihood", "left-censored imputation"},
+        "MNAR": {"censored likelihood", "censored likelihood, mean only", "left-censored imputation"},
     }
     wrong = {
-        "MCAR": {"half the limit", "censored likelihood", "left-censored imputation"},
+        "MCAR": {
+            "half the limit",
+            "censored likelihood",
+            "censored likelihood, mean only",
+            "left-censored imputation",
+        },
         "MAR": {"complete cases", "chained equations, run left out", "inverse probability, run left out"},
         "MNAR": {
             "complete cases",
@@ -506,7 +534,8 @@ def test_the_study_shows_who_is_right_where(study: pd.DataFrame) -> None:
             assert abs(study.loc[(mechanism, name), "bias"]) > 0.1, (mechanism, name)
     # Three standard errors of a share of 120 are 0.06.
     for mechanism, name in [("MCAR", "complete cases"), ("MCAR", "chained equations"), ("MAR", "chained equations"),
-                            ("MAR", "inverse probability"), ("MNAR", "censored likelihood")]:  # fmt: skip
+                            ("MAR", "inverse probability"), ("MNAR", "censored likelihood"),
+                            ("MNAR", "censored likelihood, mean only")]:  # fmt: skip
         assert study.loc[(mechanism, name), "coverage"] > 0.88, (mechanism, name)
     assert study.loc[("MCAR", "k nearest neighbours"), "coverage"] < 0.92  # as if nothing had been missing
     assert study.loc[("MNAR", "complete cases"), "coverage"] < 0.2
@@ -603,6 +632,11 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
         (lambda: little_mcar_test(X), "no gap"),
         (lambda: little_mcar_test(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan] * 2})), "column 'b' has no value"),
         (lambda: little_mcar_test(np.array([[1.0, np.nan], [1.0, 2.0], [1.0, 3.0]])), "column 0 has one value only"),
+        (
+            lambda: little_mcar_test(pd.DataFrame({"flat": [1.0, 1.0, 1.0], "b": [np.nan, 2.0, 3.0]})),
+            "column 'flat' has one value only",
+        ),
+        (lambda: little_mcar_test(np.vstack([X, [[np.nan, np.nan]]])), "one pattern only"),
         (lambda: little_mcar_test(np.column_stack([GAPPED, 2 * X[:, 0]])), "cannot be estimated"),
         (lambda: impute_knn(GAPPED, k=0), "k must be"),
         (lambda: draw_regression(X, Y, rng=R), "4 numbers for 12 samples"),
@@ -621,7 +655,14 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
             lambda: mice(pd.DataFrame(GAPPED[:4], columns=["a", "b"]), m=2, n_iterations=1, rng=R),
             "column 'a' has 3 values",
         ),
-        (lambda: mice(np.column_stack([GAPPED, np.ones(12)]), m=2, n_iterations=1, rng=R), "column 0 on 1, 2, …: pred"),
+        (
+            lambda: mice(np.column_stack([GAPPED, np.ones(12)]), m=2, n_iterations=1, rng=R),
+            "column 0 on the others: predictor 2 is",
+        ),
+        (
+            lambda: mice(pd.DataFrame(GAPPED, columns=["a", "b"]).assign(flat=1.0), m=2, n_iterations=1, rng=R),
+            "column 'a' on the others: predictor 'flat' is constant or",
+        ),
         (lambda: pool_rubin([1.0], [1.0]), "1 estimate says nothing"),
         (lambda: pool_rubin([1.0, 2.0], [1.0]), "1 numbers for 2 samples"),
         (lambda: pool_rubin([1.0, 2.0], [1.0, 0.0]), "variance of imputation 1 is 0"),
@@ -635,9 +676,14 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
             lambda: delta_sensitivity([X[:, 0]] * 2, np.arange(12) < 5, np.arange(12) < 5, [0.0], confidence=95),
             "confidence",
         ),
-        (lambda: tipping_point(pd.DataFrame({"delta": [1.0]})), "lacks the columns holds"),
+        (lambda: tipping_point(pd.DataFrame({"delta": [], "estimate": [], "holds": []})), "no δ was tried"),
+        (lambda: tipping_point(pd.DataFrame({"delta": [1.0]})), "lacks the columns estimate, holds"),
         (lambda: inverse_probability_mean(X[:, 0], X[:, 1:]), "no gap"),
         (lambda: inverse_probability_mean(Y, X[:4] * [0, 1]), "constant or a combination"),
+        (
+            lambda: inverse_probability_mean(Y, pd.DataFrame({"a": X[:4, 0], "twice": 2 * X[:4, 0]})),
+            "covariate 'twice' is constant or a combination",
+        ),
         (lambda: inverse_probability_mean(Y, [[0.0], [0.0], [0.0], [1.0]]), "without error who is observed"),
         (lambda: inverse_probability_mean([np.nan, np.nan, 1.0], [[0.0], [1.0], [2.0]]), "1 observed values"),
         (lambda: inverse_probability_mean(Y, GAPPED[:4]), "covariates has"),
@@ -648,6 +694,10 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
         (lambda: censored_mean(Y, [19.0, 19.0, 19.0, np.nan]), "limit of sample 3 is missing"),
         (lambda: censored_regression(Y, X, 19.0), "x has 12 samples and y has 4"),
         (lambda: censored_regression(Y, np.ones((4, 1)), 19.0), "constant or a combination"),
+        (
+            lambda: censored_regression(Y, pd.DataFrame({"dose": X[:4, 0], "run": [0.0, 0.0, 0.0, 1.0]}), 19.0),
+            "predictor 'run' is constant or a combination of those before it among the observed",
+        ),
         (lambda: censored_regression(Y, [[0.0], [1.0], [2.0], [3.0]], 19.0), "exactly"),
         (lambda: impute_left_censored(pd.DataFrame({"a": Y, "b": [np.nan] * 4}), 19.0, rng=R), "column 'b': at least"),
         (lambda: impute_left_censored(pd.DataFrame({"a": Y}), 20.5, rng=R), "column 'a': y of sample 0 is 20"),
