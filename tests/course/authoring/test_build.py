@@ -468,8 +468,9 @@ def test_real_releases_hold_no_line_of_an_answer(unit: str) -> None:
     for language in paths.LANGUAGES:
         released = json.loads(paths.exercise_notebook(unit, language).read_text(encoding="utf-8"))
         code = (c for c in released["cells"] if c["cell_type"] == "code" and not c["id"].startswith("given_"))
-        shown = "\n".join("".join(line.split()) for c in code for line in text(c).splitlines())
+        shown = {"".join(line.split()) for c in code for line in text(c).splitlines()}
         for block in material.lesson.exercises:
             answer = material.functions[block.name].body if block.kind == "function" else block.code
             for line in telling_lines(answer):
-                assert line not in shown, f"{block.name}: {line}"
+                if not line.startswith("for_inrange("):  # "do this so many times" tells nobody what to do
+                    assert line not in shown, f"{block.name}: {line}"
