@@ -269,7 +269,7 @@ def impute_left_censored(x: Any, limit: Any, *, rng: np.random.Generator) -> Any
     So means, spreads and the shape below the limit come out right, which no single number (the limit, half of it, the
     smallest value) can do. Their uncertainty does not quite: every table is drawn with the same estimated μ and σ, as
     if they were known, so intervals pooled over several tables are too short when much is lost. 95 % intervals of a
-    mean held the truth in 93, 88.5 and 82 % of 400 simulated studies with 30, 50 and 70 % lost (n = 200, m = 10);
+    mean held the truth in 94, 91 and 82 % of 3,000 simulated studies with 30, 50 and 70 % lost (n = 200, m = 10);
     `censored_regression` has honest standard errors. Relations between columns are not used: correlations of filled
     values are too weak.
 
