@@ -138,6 +138,15 @@ def test_tmm_compares_samples_and_no_genes(world: World) -> None:
     assert world.within(found) > 1.5
 
 
+@pytest.mark.parametrize("method", [median_scale, quantile_normalize])
+def test_scaling_of_logarithms_compares_samples_and_no_features(world: World, method: Any) -> None:
+    """A feature's own response, here its length, stays in its values: no other feature can be compared with it."""
+    found = 2.0 ** np.asarray(method(np.log2(world.reads + 1)))
+    assert world.between(found, 1) == pytest.approx(1, abs=0.01)
+    assert world.between(found, 2) == pytest.approx(1, abs=0.05)
+    assert world.within(found) > 1.5
+
+
 def test_total_sum_follows_a_few_strong_genes_and_tmm_does_not() -> None:
     level = np.random.default_rng(0).lognormal(5, 1, size=200)
     counts = np.stack([level, level])
