@@ -20,6 +20,9 @@ def as_matrix(x: Any, name: str, *, missing: bool = False) -> np.ndarray:
     >>> as_matrix([[1.0, np.nan]], "x")
     Traceback (most recent call last):
     ValueError: x has 1 missing value (NaN) and none is expected; the first is in row 0, column 1
+    >>> as_matrix(pd.DataFrame({"TP53": [1.0, np.inf]}, index=["P1", "P2"]), "rna")
+    Traceback (most recent call last):
+    ValueError: rna has 1 infinite value and none is expected; the first is in row 'P2', column 'TP53'
     """
     try:
         matrix = np.array(x, dtype=float)
@@ -36,7 +39,7 @@ def as_matrix(x: Any, name: str, *, missing: bool = False) -> np.ndarray:
         count = int(np.isnan(matrix).sum()) if np.isnan(matrix[row, column]) else int(np.isinf(matrix).sum())
         raise ValueError(
             f"{name} has {count} {kind}{'s' if count > 1 else ''} and none is expected; "
-            f"the first is in row {row}, column {column}"
+            f"the first is in row {labels(x, 0).tolist()[row]!r}, column {labels(x, 1).tolist()[column]!r}"
         )
     return matrix
 
