@@ -33,7 +33,8 @@ def only_slab_variance(values, weights, noise_precision):
 
 @mistake(
     of="factor_evidence",
-    en="You used slab_mean where E[w] belongs. A weight that is on with probability 0.2 counts a fifth: use weights.mean.",
+    en="You used slab_mean where E[w] belongs. A weight that is on with probability 0.2 counts a fifth: take "
+    "weights.mean.",
     zh="你在该用 E[w] 的地方用了 slab_mean。以 0.2 的概率打开的权重只算五分之一：请用 weights.mean。",
 )
 def as_if_all_were_on(values, weights, noise_precision):
@@ -89,8 +90,8 @@ def without_prior(precisions, signals, present):
 
 @mistake(
     of="factor_posterior",
-    en="You inverted only the diagonal of the precision. Factors that act in the same features are correlated given the "
-    "data: invert the whole matrix.",
+    en="You inverted only the diagonal of the precision. Given the data, factors that act in the same features are "
+    "correlated: invert the whole matrix.",
     zh="你只对精度的对角线求了倒数。作用于同样特征的因子，在给定数据之后是相关的：应对整个矩阵求逆。",
 )
 def inverse_of_diagonal(precisions, signals, present):
@@ -597,12 +598,13 @@ def the_largest_factor(factors, disease):
 
 @mistake(
     of="risk_factor",
-    en="You looked for the largest correlation with its sign. The sign of a factor is free: compare without it.",
-    zh="你带着符号找最大的相关系数。因子的符号是任意的：应比较绝对值。",
+    en="The factor is right, but controls have the higher scores. Turn its sign.",
+    zh="因子是对的，但对照的得分更高。请把符号反过来。",
 )
-def largest_with_sign(factors, disease):
-    against = factors * -np.sign(factors.corrwith(disease).loc[factors.corrwith(disease).abs().idxmax()])
-    return against[against.corrwith(disease).idxmax()]
+def sign_not_turned(factors, disease):
+    correlation = factors.corrwith(disease)
+    name = correlation.abs().idxmax()
+    return factors[name] * -np.sign(correlation[name])
 
 
 @mistake(
