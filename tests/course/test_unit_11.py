@@ -20,7 +20,7 @@ def rises(bound: pd.DataFrame) -> pd.Series:
 
 
 def check_small_worlds(lesson: dict[str, Any]) -> None:
-    """The bound never falls in the right program and falls in the wrong one; sparsity holds the axes; stopping early."""
+    """The bound falls in the wrong program only; sparsity holds the axes; stopping early leaves wrong factors."""
     agreement, measured = lesson["agreement"], lesson["measured_in_c"]
     right, wrong = lesson["right"], lesson["wrong"]
     assert agreement(right.factors[measured], lesson["true_factors"][measured]).min() > 0.95

@@ -460,6 +460,7 @@ def test_it_tells_who_runs_the_programme(risk_factor, truth):
 
 def follows(table, scores, acted_on):
     """Median correlation, without sign, of scores with the features that a programme acts on, and with the others."""
+    table = table.loc[:, table.notna().mean() >= 0.6]
     z = table.fillna(table.mean()).to_numpy()
     y = scores.reindex(table.index).to_numpy(dtype=float)
     z, y = z - z.mean(axis=0), y - y.mean()
