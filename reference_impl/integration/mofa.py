@@ -701,8 +701,9 @@ class MOFA(TransformerMixin, BaseEstimator):
     Notes
     -----
     Sign and order of factors are free: the sign is chosen so that the sum of a factor's weights is not negative. An
-    iteration costs O(n · p · k) time. Peak memory beyond the input: twice the layers, four times where they have gaps;
-    to this come O(n²) numbers at the start and O(n · k²), with gaps O((n + p) · k²), later.
+    iteration costs O(n · p · k) time. Peak memory beyond the input: one copy of the layers and three of the largest
+    one; where they have gaps, two copies of the layers and four of the largest one. To this come O(n²) numbers at the
+    start and O(n · k²), with gaps O((n + p) · k²), later.
 
     Examples
     --------
