@@ -321,7 +321,7 @@ def test_it_is_an_estimator_that_leaves_its_input_alone() -> None:
 
 @pytest.mark.parametrize(("gaps", "most"), [(0.0, 2.5), (0.1, 4.0)])
 def test_peak_memory_is_the_multiple_that_the_docstring_states(gaps: float, most: float) -> None:
-    """Two equal layers: 1 + 3/2 copies, with gaps 2 + 4/2; wide ones, so that what grows with n² and k² hardly counts."""
+    """Two equal layers: 1 + 3/2 copies, with gaps 2 + 4/2; wide, so that what grows with n² hardly counts."""
     rng = np.random.default_rng(16)
     z = rng.normal(size=(150, 3))
     layers = {name: z @ rng.normal(size=(3, 4000)) + rng.normal(size=(150, 4000)) for name in ("rna", "protein")}
