@@ -100,25 +100,46 @@ class Weights(NamedTuple):
         return self.inclusion * (self.slab_mean**2 + self.slab_variance)
 
 
-def factor_posterior(
-    values: np.ndarray, weights: np.ndarray, weights_squared: np.ndarray, noise_precision: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The factors of fully measured samples, given the weights: a ridge regression of each sample on the weights.
+class Beliefs(NamedTuple):
+    """The posterior of all parameters of one layer."""
+
+    weights: Weights
+    noise: Gamma
+    relevance: Gamma
+    sparsity: Beta
+
+
+class LayerSums(NamedTuple):
+    """What the updates of a layer need to know of its values and of the factors: sums over the samples measured.
+
+    n_measured (n_features,) number of values; sum_of_squares (n_features,) Σ y²; cross (n_features, n_factors)
+    Σ y E[z]; gram (n_factors, n_factors), or one per feature in front, Σ E[z zᵀ].
+    """
+
+    n_measured: np.ndarray
+    sum_of_squares: np.ndarray
+    cross: np.ndarray
+    gram: np.ndarray
+
+
+def factor_evidence(values: np.ndarray, weights: Weights, noise_precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What one layer says about the factors of its samples, given the weights.
 
     Parameters
     ----------
-    values : (n_samples, n_features), centred
-    weights, weights_squared : (n_features, n_factors), E[w] and E[w²]
+    values : (n_samples, n_features), centred, without gaps
+    weights : of the layer
     noise_precision : (n_features,), E[τ]
 
     Returns
     -------
-    mean : (n_samples, n_factors)
-    covariance : (n_factors, n_factors), the same for all samples
+    precision : (n_factors, n_factors), Σ_d τ_d E[w_d w_dᵀ], the same for all samples
+    signal : (n_samples, n_factors), Σ_d τ_d y_nd E[w_d]
 
     Notes
     -----
-    covariance = (I + Σ_d τ_d E[w_d w_dᵀ])⁻¹ and mean_n = covariance · Σ_d τ_d y_nd E[w_d].
+    The weights of different factors are independent in the posterior, so E[w_dj w_dk] is a product of means off the
+    diagonal, and on it the second moment: E[w²] = E[w]² + Var(w).
 
     References
     ----------
@@ -126,19 +147,57 @@ def factor_posterior(
 
     Examples
     --------
-    >>> mean, covariance = factor_posterior(np.array([[3.0]]), np.array([[1.0]]), np.array([[1.0]]), np.array([2.0]))
-    >>> mean, covariance
-    (array([[2.]]), array([[0.33333333]]))
+    >>> weights = Weights(np.array([[1.0]]), np.array([[0.5]]), np.array([[1.0]]))
+    >>> factor_evidence(np.array([[3.0], [-1.0]]), weights, np.array([2.0]))
+    (array([[3.]]), array([[ 6.],
+           [-2.]]))
     """
-    precision = np.eye(weights.shape[1]) + _explained_precision(weights, weights_squared, noise_precision)
-    covariance = np.linalg.inv(precision)
-    return values @ (noise_precision[:, None] * weights) @ covariance, covariance
+    scaled = noise_precision[:, None] * weights.mean
+    precision = weights.mean.T @ scaled
+    spread = noise_precision @ (weights.second_moment - weights.mean**2)
+    return precision + np.diag(spread), values @ scaled
 
 
-def _explained_precision(weights: np.ndarray, weights_squared: np.ndarray, noise_precision: np.ndarray) -> np.ndarray:
-    """Σ_d τ_d E[w_d w_dᵀ], (n_factors, n_factors)."""
-    scaled = noise_precision[:, None] * weights
-    return weights.T @ scaled + np.diag(noise_precision @ (weights_squared - weights**2))
+def factor_posterior(precisions: np.ndarray, signals: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The factors of every sample, from the layers that it has.
+
+    Parameters
+    ----------
+    precisions : (n_layers, n_factors, n_factors), see `factor_evidence`; where a layer has gaps, one matrix per sample:
+        (n_layers, n_samples, n_factors, n_factors)
+    signals : (n_layers, n_samples, n_factors); what stands there for a sample without the layer does not matter
+    present : (n_layers, n_samples) bool, which sample has which layer
+
+    Returns
+    -------
+    mean : (n_samples, n_factors), E[z]
+    covariance : (n_samples, n_factors, n_factors)
+
+    Notes
+    -----
+    covariance = (I + Σ_m precision_m)⁻¹ and mean = covariance · Σ_m signal_m, over the layers m of the sample. I is the
+    precision of the prior: a sample without any layer gets the prior, N(0, I).
+
+    References
+    ----------
+    Argelaguet et al. 2018, Molecular Systems Biology 14:e8124, appendix
+
+    Examples
+    --------
+    Two layers; the second sample has the first only.
+
+    >>> mean, covariance = factor_posterior(
+    ...     np.array([[[3.0]], [[4.0]]]), np.array([[[6.0], [-2.0]], [[2.0], [np.nan]]]),
+    ...     np.array([[True, True], [True, False]]))
+    >>> mean.ravel(), covariance.ravel()
+    (array([ 1. , -0.5]), array([0.125, 0.25 ]))
+    """
+    n_layers, n_samples, n_factors = np.shape(signals)
+    each = np.reshape(precisions, (n_layers, -1, n_factors, n_factors))
+    told = np.einsum("mn,mnij->nij", present, np.broadcast_to(each, (n_layers, n_samples, n_factors, n_factors)))
+    covariance = np.linalg.inv(np.eye(n_factors) + told)
+    signal = np.where(present[:, :, None], signals, 0.0).sum(axis=0)
+    return np.einsum("nij,nj->ni", covariance, signal), covariance
 
 
 def weight_posterior(
@@ -284,6 +343,75 @@ def expected_residual(sum_of_squares: np.ndarray, cross: np.ndarray, gram: np.nd
     return sum_of_squares - 2 * (cross * mean).sum(axis=1) + (both * mean).sum(axis=1) + spread
 
 
+def update_layer(sums: LayerSums, beliefs: Beliefs, *, select: bool = True) -> tuple[Beliefs, float]:
+    """Update all that belongs to one layer while the factors stand still.
+
+    Parameters
+    ----------
+    sums : of the layer, with the factors as they are
+    beliefs : the layer's posterior so far
+    select : False keeps the inclusion of the weights as it is
+
+    Returns
+    -------
+    beliefs : after one update of the weights, then of relevance and sparsity, then of the noise, each from the newest
+    bound : the layer's part of the evidence bound with the new beliefs, in nats; see `layer_bound`
+
+    Examples
+    --------
+    >>> z = np.array([[1.0], [-1.0], [2.0], [-2.0]])
+    >>> sums = LayerSums(np.array([4.0]), np.array([91.0]), np.array([[30.0]]), z.T @ z)
+    >>> one = Gamma(np.ones(1), np.ones(1))
+    >>> weights = Weights(np.array([[1.0]]), np.array([[0.1]]), np.ones((1, 1)))
+    >>> new, bound = update_layer(sums, Beliefs(weights, one, one, Beta(np.ones(1), np.ones(1))))
+    >>> new.weights.mean.round(2), new.noise.mean.round(2), round(bound, 1)
+    (array([[2.73]]), array([1.51]), -19.6)
+    """
+    weights = weight_posterior(
+        sums.cross, sums.gram, beliefs.noise.mean, beliefs.relevance, beliefs.sparsity, beliefs.weights, select=select
+    )
+    residual = expected_residual(sums.sum_of_squares, sums.cross, sums.gram, weights)
+    noise = noise_posterior(sums.n_measured, residual)
+    new = Beliefs(weights, noise, relevance_posterior(weights), sparsity_posterior(weights))
+    return new, layer_bound(sums.n_measured, residual, new)
+
+
+def explained_share(values: np.ndarray, factors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Which share of one layer's variance each factor explains, by itself, over the values that were measured.
+
+    Parameters
+    ----------
+    values : (n_samples, n_features), centred; NaN where nothing was measured
+    factors : (n_samples, n_factors), E[z]
+    weights : (n_features, n_factors), E[w]
+
+    Returns
+    -------
+    (n_factors,): 1 − Σ (y − z_k w_k)² / Σ y²
+
+    Raises
+    ------
+    ValueError : weights that are not features × factors
+
+    References
+    ----------
+    Argelaguet et al. 2018, Molecular Systems Biology 14:e8124 (coefficient of determination per factor and view)
+
+    Examples
+    --------
+    >>> values = np.array([[2.0, 1.0], [-2.0, -1.0], [np.nan, 0.0]])
+    >>> explained_share(values, np.array([[1.0], [-1.0], [9.0]]), np.array([[2.0], [0.0]]))
+    array([0.8])
+    """
+    n_features, n_factors = values.shape[1], factors.shape[1]
+    if weights.shape != (n_features, n_factors):
+        raise ValueError(f"weights must be features × factors, {(n_features, n_factors)}; got {weights.shape}")
+    measured = ~np.isnan(values)
+    known = np.where(measured, values, 0.0)
+    gained = 2 * (known.T @ factors) * weights - (measured.T @ factors**2) * weights**2
+    return gained.sum(axis=0) / (known**2).sum()
+
+
 def variance_explained(layers: Any, factors: Any, weights: Any) -> pd.DataFrame:
     """Which share of a layer's variance each factor explains, by itself, over the values that were measured.
 
@@ -326,21 +454,15 @@ def variance_explained(layers: Any, factors: Any, weights: Any) -> pd.DataFrame:
     if measured[0].n_samples != len(z):
         raise ValueError(f"the layers have {measured[0].n_samples} samples and factors {len(z)}; they must be the same")
     names = factors.columns if isinstance(factors, pd.DataFrame) else _factor_names(z.shape[1])
-    rows = [
-        _shares(layer, z[layer.rows], as_matrix(loads[layer.name], f"weights of {layer.name}")) for layer in measured
-    ]
+    rows = [_explained(layer, z, as_matrix(loads[layer.name], f"weights of {layer.name}")) for layer in measured]
     return pd.DataFrame(rows, index=[layer.name for layer in measured], columns=names)
 
 
-def _shares(layer: _Layer, z: np.ndarray, w: np.ndarray) -> np.ndarray:
-    if w.shape != (layer.values.shape[1], z.shape[1]):
-        raise ValueError(
-            f"weights of {layer.name} must be features × factors, {(layer.values.shape[1], z.shape[1])}; got {w.shape}"
-        )
-    squares = z**2
-    own = squares.sum(axis=0) if layer.observed is None else layer.observed.T @ squares
-    gained = 2 * (layer.values.T @ z) * w - own * w**2
-    return gained.sum(axis=0) / layer.sum_of_squares.sum()
+def _explained(layer: _Layer, factors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    try:
+        return explained_share(layer.with_gaps(), factors[layer.rows], weights)
+    except ValueError as problem:
+        raise ValueError(f"{layer.name}: {problem}") from None
 
 
 def _factor_names(n: int) -> list[str]:
@@ -370,23 +492,30 @@ class _Layer:
         self.n_measured = np.full(width, float(n)) if self.observed is None else self.observed.sum(axis=0)
         self.sum_of_squares = np.einsum("nd,nd->d", self.values, self.values)
 
-    def gram(self, second_moments: np.ndarray) -> np.ndarray:
-        """Σ_n E[z zᵀ] over the samples measured: one matrix, or one per feature where there are gaps."""
+    def with_gaps(self) -> np.ndarray:
+        """The values with NaN where nothing was measured."""
+        return self.values if self.observed is None else np.where(self.observed > 0, self.values, np.nan)
+
+    def sums(self, mean: np.ndarray, second_moments: np.ndarray) -> LayerSums:
+        """All that the updates of the layer need to know of its values and of the factors."""
         mine = second_moments[self.rows]
         if self.observed is None:
-            return mine.sum(axis=0)
-        n_factors = mine.shape[1]
-        return (self.observed.T @ mine.reshape(len(mine), -1)).reshape(-1, n_factors, n_factors)
+            gram = mine.sum(axis=0)
+        else:
+            gram = (self.observed.T @ mine.reshape(len(mine), -1)).reshape(-1, *mine.shape[1:])
+        return LayerSums(self.n_measured, self.sum_of_squares, self.values.T @ mean[self.rows], gram)
 
-    def precision_of_factors(self, weights: Weights, noise_precision: np.ndarray) -> np.ndarray:
-        """What the layer tells of its samples' factors: one matrix, or one per sample where there are gaps."""
+    def evidence(self, weights: Weights, noise_precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the layer says of its samples' factors: precision, one matrix per sample, and signal."""
         if self.observed is None:
-            return _explained_precision(weights.mean, weights.second_moment, noise_precision)
+            precision, signal = factor_evidence(self.values, weights, noise_precision)
+            return np.broadcast_to(precision, (len(signal), *precision.shape)), signal
         n_factors = weights.mean.shape[1]
         products = weights.mean[:, :, None] * weights.mean[:, None, :]
         products[:, np.arange(n_factors), np.arange(n_factors)] = weights.second_moment
         scaled = (noise_precision[:, None, None] * products).reshape(len(products), -1)
-        return (self.observed @ scaled).reshape(-1, n_factors, n_factors)
+        precision = (self.observed @ scaled).reshape(-1, n_factors, n_factors)
+        return precision, self.values @ (noise_precision[:, None] * weights.mean)
 
 
 def _read_layers(
@@ -451,15 +580,29 @@ def gamma_divergence(posterior: Gamma) -> float:
     return float(np.sum(-entropy - prior)) + 0.0
 
 
-def _beta_divergence(posterior: Beta) -> float:
+def beta_divergence(posterior: Beta) -> float:
+    """KL divergence from the uniform prior, summed, in nats.
+
+    >>> beta_divergence(Beta(np.array([1.0]), np.array([1.0])))
+    0.0
+    """
     on, off = posterior
     total = digamma(on + off)
     logs = (on - 1) * (digamma(on) - total) + (off - 1) * (digamma(off) - total)
-    return float(np.sum(logs - betaln(on, off)))
+    return float(np.sum(logs - betaln(on, off))) + 0.0
 
 
-def _weight_divergence(weights: Weights, relevance: Gamma, sparsity: Beta) -> float:
-    """KL divergence of switches and slabs from their prior, given relevance and sparsity."""
+def weight_divergence(weights: Weights, relevance: Gamma, sparsity: Beta) -> float:
+    """KL divergence of switches and slabs from their prior, expected over relevance and sparsity, in nats.
+
+    What a weight pays for being switched on: the odds of its switch, and the distance of its slab from N(0, 1/α). A
+    weight that is off has the prior's slab and pays for its switch only.
+
+    >>> one = Gamma(np.array([1e9]), np.array([1e9]))
+    >>> off = Weights(np.array([[0.0]]), np.array([[1.0]]), np.array([[0.0]]))
+    >>> round(weight_divergence(off, one, Beta(np.array([1e9]), np.array([1e9]))), 6)  # −ln ½
+    0.693147
+    """
     on = weights.inclusion
     total = digamma(sparsity.on + sparsity.off)
     switches = on * (digamma(sparsity.on) - total) + (1 - on) * (digamma(sparsity.off) - total)
@@ -467,31 +610,61 @@ def _weight_divergence(weights: Weights, relevance: Gamma, sparsity: Beta) -> fl
     return -float(np.sum(switches + entr(on) + entr(1 - on) + slabs / 2))
 
 
-def _factor_divergence(mean: np.ndarray, covariance: np.ndarray) -> float:
-    """KL divergence of all samples' factors from N(0, I)."""
+def factor_divergence(mean: np.ndarray, covariance: np.ndarray) -> float:
+    """KL divergence of all samples' factors from their prior N(0, I): what the factors cost.
+
+    Parameters
+    ----------
+    mean : (n_samples, n_factors)
+    covariance : (n_samples, n_factors, n_factors)
+
+    Returns
+    -------
+    float, in nats: Σ_n ½ (mean_nᵀ mean_n + trace(covariance_n) − n_factors − ln det covariance_n)
+
+    Examples
+    --------
+    >>> factor_divergence(np.zeros((3, 2)), np.repeat(np.eye(2)[None], 3, axis=0))
+    0.0
+    >>> round(factor_divergence(np.array([[2.0]]), np.array([[[0.25]]])), 4)
+    2.3181
+    """
     n_samples, n_factors = mean.shape
     log_determinant = np.linalg.slogdet(covariance)[1].sum()
     trace = np.einsum("nkk->", covariance)
     return float(np.sum(mean**2) + trace - n_samples * n_factors - log_determinant) / 2
 
 
+def layer_bound(n_measured: np.ndarray, residual: np.ndarray, beliefs: Beliefs) -> float:
+    """A layer's part of the evidence bound: how well it is explained, less what its parameters cost.
+
+    Parameters
+    ----------
+    n_measured, residual : (n_features,), as for `noise_posterior`
+    beliefs : of the layer
+
+    Returns
+    -------
+    float, in nats. The bound of the model is the sum over layers less `factor_divergence`.
+
+    Examples
+    --------
+    >>> one = Gamma(np.array([PRIOR_SHAPE]), np.array([PRIOR_RATE]))
+    >>> known = Gamma(np.array([1e12]), np.array([1e12]))
+    >>> nothing = Weights(np.zeros((1, 1)), np.ones((1, 1)), np.zeros((1, 1)))
+    >>> even = Beta(np.array([1.0]), np.array([1.0]))
+    >>> log_likelihood = layer_bound(np.array([2.0]), np.array([3.0]), Beliefs(nothing, known, one, even))
+    >>> less = gamma_divergence(known) + weight_divergence(nothing, one, even)
+    >>> round(log_likelihood + less, 4)  # −½ (2 ln 2π + 3)
+    -3.3379
+    """
+    weights, noise, relevance, sparsity = beliefs
+    log_likelihood = n_measured * (noise.mean_log - np.log(2 * np.pi)) - noise.mean * residual
+    cost = gamma_divergence(noise) + gamma_divergence(relevance) + beta_divergence(sparsity)
+    return float(log_likelihood.sum()) / 2 - cost - weight_divergence(weights, relevance, sparsity)
+
+
 # --- The model -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Beliefs:
-    """The posterior of one layer's parameters."""
-
-    weights: Weights
-    noise: Gamma
-    relevance: Gamma
-    sparsity: Beta
-
-    def keep(self, factors: np.ndarray) -> None:
-        """Forget the factors that are not kept."""
-        self.weights = Weights(*(part[:, factors] for part in self.weights))
-        self.relevance = Gamma(*(part[factors] for part in self.relevance))
-        self.sparsity = Beta(*(part[factors] for part in self.sparsity))
 
 
 class MOFA(TransformerMixin, BaseEstimator):
@@ -528,8 +701,9 @@ class MOFA(TransformerMixin, BaseEstimator):
     Notes
     -----
     Sign and order of factors are free: the sign is chosen so that the sum of a factor's weights is not negative. An
-    iteration costs O(n · p · k) time. Memory beyond the input: one copy of the layers, O(n²) at the start, and, only
-    for layers with gaps, one more copy and O((n + p) · k²).
+    iteration costs O(n · p · k) time. Peak memory beyond the input: one copy of the layers and three of the largest
+    one; where they have gaps, two copies of the layers and four of the largest one. To this come O(n²) numbers at the
+    start and O(n · k²), with gaps O((n + p) · k²), later.
 
     Examples
     --------
@@ -592,12 +766,13 @@ class MOFA(TransformerMixin, BaseEstimator):
         self.converged_ = False
         while len(history) < self.max_iterations and not self.converged_:
             n = len(history)
-            bound = self._update_weights(read, beliefs, mean, covariance, select=self.sparse and n >= WARM_UP)
+            beliefs, bound = _update_layers(read, beliefs, mean, covariance, select=self.sparse and n >= WARM_UP)
             history.append((mean.shape[1], bound))
             mean, covariance = _update_factors(read, beliefs)
-            kept = self._drop(read, beliefs, mean) if n > WARM_UP and n % DROP_EVERY == 0 else None
+            kept = self._worth_keeping(read, beliefs, mean) if n > WARM_UP and n % DROP_EVERY == 0 else None
             if kept is not None:
                 mean, covariance = mean[:, kept], covariance[:, kept][:, :, kept]
+                beliefs = [_with_factors(belief, kept) for belief in beliefs]
             quiet = quiet + 1 if n > WARM_UP and kept is None and self._is_small_step(history) else 0
             self.converged_ = quiet >= QUIET
         self._warn_if_unfinished()
@@ -662,45 +837,18 @@ class MOFA(TransformerMixin, BaseEstimator):
         loadings = [layer.values.T @ factors[layer.rows] / np.sqrt(layer.sum_of_squares.sum()) for layer in read]
         return factors @ varimax(np.vstack(loadings)), covariance
 
-    def _first_beliefs(self, layer: _Layer, factors: np.ndarray) -> _Beliefs:
+    def _first_beliefs(self, layer: _Layer, factors: np.ndarray) -> Beliefs:
         """Weights by ridge regression on the first factors; half of each feature's variance is noise."""
         mine = factors[layer.rows]
         n_factors = mine.shape[1]
         slab = np.linalg.solve(mine.T @ mine + np.eye(n_factors), mine.T @ layer.values).T
         weights = Weights(slab, np.full_like(slab, 1e-3 * float((slab**2).mean())), np.ones_like(slab))
         noise = noise_posterior(layer.n_measured, layer.sum_of_squares / 2)
-        return _Beliefs(weights, noise, relevance_posterior(weights), sparsity_posterior(weights))
+        return Beliefs(weights, noise, relevance_posterior(weights), sparsity_posterior(weights))
 
-    def _update_weights(
-        self, read: list[_Layer], beliefs: list[_Beliefs], mean: np.ndarray, covariance: np.ndarray, *, select: bool
-    ) -> float:
-        """Update all that belongs to the layers; return the bound with the factors as they are."""
-        second_moments = mean[:, :, None] * mean[:, None, :] + covariance
-        bound = -_factor_divergence(mean, covariance)
-        for layer, belief in zip(read, beliefs, strict=True):
-            cross, gram = layer.values.T @ mean[layer.rows], layer.gram(second_moments)
-            belief.weights = weight_posterior(
-                cross, gram, belief.noise.mean, belief.relevance, belief.sparsity, belief.weights, select=select
-            )
-            belief.relevance = relevance_posterior(belief.weights)
-            belief.sparsity = sparsity_posterior(belief.weights)
-            residual = expected_residual(layer.sum_of_squares, cross, gram, belief.weights)
-            belief.noise = noise_posterior(layer.n_measured, residual)
-            log_likelihood = (
-                layer.n_measured * (belief.noise.mean_log - np.log(2 * np.pi)) - belief.noise.mean * residual
-            )
-            bound += float(log_likelihood.sum()) / 2
-            bound -= gamma_divergence(belief.noise) + gamma_divergence(belief.relevance)
-            bound -= _beta_divergence(belief.sparsity)
-            bound -= _weight_divergence(belief.weights, belief.relevance, belief.sparsity)
-        return bound
-
-    def _drop(self, read: list[_Layer], beliefs: list[_Beliefs], mean: np.ndarray) -> np.ndarray | None:
-        """Drop factors that explain too little everywhere; which are kept, or None if all are."""
-        shares = [
-            _shares(layer, mean[layer.rows], belief.weights.mean) for layer, belief in zip(read, beliefs, strict=True)
-        ]
-        kept = np.max(shares, axis=0) >= self.min_variance
+    def _worth_keeping(self, read: list[_Layer], beliefs: list[Beliefs], mean: np.ndarray) -> np.ndarray | None:
+        """Which factors explain enough of some layer; None if all do."""
+        kept = _all_shares(read, beliefs, mean).max(axis=0) >= self.min_variance
         if kept.all():
             return None
         if not kept.any():
@@ -708,8 +856,6 @@ class MOFA(TransformerMixin, BaseEstimator):
                 f"no factor explains {self.min_variance:.1%} of the variance of any layer; lower min_variance, or "
                 "take it that the layers have no structure"
             )
-        for belief in beliefs:
-            belief.keep(kept)
         return kept
 
     def _is_small_step(self, history: list[tuple[int, float]]) -> bool:
@@ -728,22 +874,19 @@ class MOFA(TransformerMixin, BaseEstimator):
     def _keep_results(
         self,
         read: list[_Layer],
-        beliefs: list[_Beliefs],
+        beliefs: list[Beliefs],
         mean: np.ndarray,
         history: list[tuple[int, float]],
         samples: pd.Index | None,
     ) -> None:
         """Order the factors by what they explain, choose their signs, and name everything."""
-        shares = np.array(
-            [_shares(layer, mean[layer.rows], belief.weights.mean) for layer, belief in zip(read, beliefs, strict=True)]
-        )
+        shares = _all_shares(read, beliefs, mean)
         order = np.argsort(-shares.sum(axis=0), kind="stable")
         total = sum(belief.weights.mean.sum(axis=0) for belief in beliefs)
         sign = np.where(total < 0, -1.0, 1.0)[order]
-        for belief in beliefs:
-            belief.keep(order)
-            belief.weights = belief.weights._replace(slab_mean=belief.weights.slab_mean * sign)
-        self._beliefs = {layer.name: belief for layer, belief in zip(read, beliefs, strict=True)}
+        self._beliefs = {
+            layer.name: _with_factors(belief, order, sign) for layer, belief in zip(read, beliefs, strict=True)
+        }
         self._centres = {layer.name: layer.centre for layer in read}
         self._features = {layer.name: layer.features for layer in read}
         self._names = _factor_names(len(order))
@@ -783,17 +926,46 @@ def _require_measured(read: list[_Layer], samples: pd.Index | None) -> None:
     require_some_layer(present, samples)
 
 
-def _update_factors(read: list[_Layer], beliefs: list[_Beliefs]) -> tuple[np.ndarray, np.ndarray]:
+def _update_layers(
+    read: list[_Layer], beliefs: list[Beliefs], mean: np.ndarray, covariance: np.ndarray, *, select: bool
+) -> tuple[list[Beliefs], float]:
+    """New beliefs of every layer, and the bound with them and the factors as they are."""
+    second_moments = mean[:, :, None] * mean[:, None, :] + covariance
+    updated = [
+        update_layer(layer.sums(mean, second_moments), belief, select=select)
+        for layer, belief in zip(read, beliefs, strict=True)
+    ]
+    return [belief for belief, _ in updated], sum(part for _, part in updated) - factor_divergence(mean, covariance)
+
+
+def _update_factors(read: list[_Layer], beliefs: list[Beliefs]) -> tuple[np.ndarray, np.ndarray]:
     """E[z], (n, k), and its covariance, (n, k, k), from the layers that each sample has."""
     n_samples, n_factors = read[0].n_samples, beliefs[0].weights.mean.shape[1]
-    precision = np.repeat(np.eye(n_factors)[None], n_samples, axis=0)
-    signal = np.zeros((n_samples, n_factors))
-    for layer, belief in zip(read, beliefs, strict=True):
-        noise = belief.noise.mean
-        precision[layer.rows] += layer.precision_of_factors(belief.weights, noise)
-        signal[layer.rows] += layer.values @ (noise[:, None] * belief.weights.mean)
-    covariance = np.linalg.inv(precision)
-    return np.einsum("nij,nj->ni", covariance, signal), covariance
+    precisions = np.zeros((len(read), n_samples, n_factors, n_factors))
+    signals = np.zeros((len(read), n_samples, n_factors))
+    present = np.zeros((len(read), n_samples), dtype=bool)
+    for m, (layer, belief) in enumerate(zip(read, beliefs, strict=True)):
+        precisions[m, layer.rows], signals[m, layer.rows] = layer.evidence(belief.weights, belief.noise.mean)
+        present[m, layer.rows] = True
+    return factor_posterior(precisions, signals, present)
+
+
+def _with_factors(belief: Beliefs, factors: np.ndarray, sign: np.ndarray | float = 1.0) -> Beliefs:
+    """What is believed of these factors, in this order and with these signs."""
+    slab_mean, slab_variance, inclusion = (part[:, factors] for part in belief.weights)
+    relevance, sparsity = belief.relevance, belief.sparsity
+    return Beliefs(
+        Weights(slab_mean * sign, slab_variance, inclusion),
+        belief.noise,
+        Gamma(relevance.shape[factors], relevance.rate[factors]),
+        Beta(sparsity.on[factors], sparsity.off[factors]),
+    )
+
+
+def _all_shares(read: list[_Layer], beliefs: list[Beliefs], mean: np.ndarray) -> np.ndarray:
+    """Share of variance, layers × factors."""
+    pairs = zip(read, beliefs, strict=True)
+    return np.array([explained_share(layer.with_gaps(), mean[layer.rows], b.weights.mean) for layer, b in pairs])
 
 
 def varimax(loadings: np.ndarray, *, max_iterations: int = 100) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from reference_impl.integration.mofa import (
     Gamma,
     Weights,
     expected_residual,
+    factor_evidence,
     factor_posterior,
     gamma_divergence,
     noise_posterior,
@@ -72,10 +74,25 @@ def test_factors_are_the_exact_posterior_when_the_weights_are_known() -> None:
     rng = np.random.default_rng(1)
     weights, noise = rng.normal(size=(7, 2)), rng.uniform(0.5, 3, size=7)
     values = rng.normal(size=(4, 7))
-    mean, covariance = factor_posterior(values, weights, weights**2, noise)
-    together = weights @ weights.T + np.diag(1 / noise)
-    assert_allclose(mean, values @ np.linalg.solve(together, weights), rtol=1e-12)
-    assert_allclose(covariance, np.eye(2) - weights.T @ np.linalg.solve(together, weights), atol=1e-12)
+    halves = [slice(0, 3), slice(3, 7)]  # two layers, both measured in every sample but the last
+    known = [Weights(weights[half], np.zeros_like(weights[half]), np.ones_like(weights[half])) for half in halves]
+    told = [factor_evidence(values[:, h], w, noise[h]) for h, w in zip(halves, known, strict=True)]
+    present = np.array([[True] * 4, [True, True, True, False]])
+    mean, covariance = factor_posterior(
+        np.array([precision for precision, _ in told]), np.array([signal for _, signal in told]), present
+    )
+    for rows, seen in [(slice(0, 3), slice(0, 7)), (slice(3, 4), halves[0])]:
+        together = weights[seen] @ weights[seen].T + np.diag(1 / noise[seen])
+        gain = np.linalg.solve(together, weights[seen])
+        assert_allclose(mean[rows], values[rows, seen] @ gain, rtol=1e-12)
+        for each in covariance[rows]:
+            assert_allclose(each, np.eye(2) - weights[seen].T @ gain, atol=1e-12)
+
+
+def test_a_sample_without_any_layer_has_the_prior() -> None:
+    mean, covariance = factor_posterior(np.full((1, 2, 2), 9.0), np.full((1, 3, 2), np.nan), np.zeros((1, 3), bool))
+    assert_allclose(mean, 0)
+    assert_allclose(covariance, np.repeat(np.eye(2)[None], 3, axis=0))
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.2, 1.0])
@@ -189,6 +206,8 @@ def test_planted_factors_are_found(seed: int, lacking: float, gaps: float) -> No
     model = MOFA(n_factors=12).fit(layers)
     assert model.converged_
     assert model.n_factors_ == 5
+    rise = model.bound_["bound"].diff()[model.bound_["n_factors"].diff() == 0]
+    assert (rise >= -1e-9 * model.bound_["bound"].abs().max()).all()  # what rounding leaves
     place = matched(model, factors)
     assert sorted(place) == [0, 1, 2, 3, 4]
     measured = np.isin([f"P{i:03d}" for i in range(150)], layers["metabolite"].index)
@@ -298,6 +317,22 @@ def test_it_is_an_estimator_that_leaves_its_input_alone() -> None:
     model.fit(layers)
     for name, table in layers.items():
         pd.testing.assert_frame_equal(table, before[name])
+
+
+@pytest.mark.parametrize(("gaps", "most"), [(0.0, 2.5), (0.1, 4.0)])
+def test_peak_memory_is_the_multiple_that_the_docstring_states(gaps: float, most: float) -> None:
+    """Two equal layers: 1 + 3/2 copies, with gaps 2 + 4/2; wide, so that what grows with n² hardly counts."""
+    rng = np.random.default_rng(16)
+    z = rng.normal(size=(150, 3))
+    layers = {name: z @ rng.normal(size=(3, 4000)) + rng.normal(size=(150, 4000)) for name in ("rna", "protein")}
+    for values in layers.values():
+        values[rng.random(values.shape) < gaps] = np.nan
+    tracemalloc.start()
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # the peak comes early
+        MOFA(n_factors=6, max_iterations=8).fit(layers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < most * sum(values.nbytes for values in layers.values())
 
 
 # --- Errors ----------------------------------------------------------------------------------------------------------
