@@ -849,11 +849,12 @@ def _font_lists() -> tuple[Path, ...]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder whose owner may have made parts of it unreadable."""
+    """Remove a folder whose owner may have made parts of it unreadable; others may be removing it, too."""
 
     def open_up(function: Any, path: str, _: Any) -> None:
         with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
+            if Path(path) != Path(folder):  # what lies above the folder is not ours: it is all users' /tmp
+                os.chmod(os.path.dirname(path), 0o700)
             os.chmod(path, 0o700, follow_symlinks=False) if os.path.islink(path) else os.chmod(path, 0o700)
             function(path)
 
