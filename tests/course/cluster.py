@@ -21,13 +21,13 @@ def free_port() -> int:
 
 
 class ACluster:
-    """A scheduler at a fixed address, and workers of one thread each with a nanny, as people start them."""
+    """A scheduler at a fixed address, and workers, each with a nanny as people start them."""
 
-    def __init__(self, folder: Path, workers: int = 2, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, workers: int = 2, threads: int = 1) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.address = f"tcp://127.0.0.1:{free_port()}"
-        self.environment = environment or {}
+        self.threads = threads
         self.scheduler = self.start_scheduler()
         self.workers = [self.start_worker() for _ in range(workers)]
 
@@ -40,7 +40,7 @@ class ACluster:
     def start_worker(self, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """One more."""
         where = ("--host", "127.0.0.1", "--no-dashboard", "--local-directory", str(self.folder))
-        return self._start("worker", self.address, "--nthreads", "1", *where, environment=environment)
+        return self._start("worker", self.address, "--nthreads", str(self.threads), *where, environment=environment)
 
     def _start(self, what: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         command = [str(Path(sys.executable).with_name("dask")), what, *arguments]
@@ -50,7 +50,7 @@ class ACluster:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment, **(environment or {})},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
                 start_new_session=True,
             )
 
