@@ -158,7 +158,9 @@ def check(run: Run) -> None:
     assert sorted(kept) == sorted(expected.items())
     lines = run.lines()
     assert [line["points"] for line in lines[-1]] == [expected[str(line["student"])] for line in lines[-1]]
-    assert Counter(line["student"] for line in lines[-1]) == Counter(expected)  # the last run tells all of them once
+    assert Counter(line["student"] for line in lines[-1]) == Counter(
+        expected.keys()
+    )  # the last run tells all of them once
     new = Counter(line["student"] for said in lines for line in said if not line["known"])
     assert not [student for student, times in new.items() if times > 1]
     gone = lambda: not [process for process in run.started if Path(f"/proc/{process}").exists()]  # noqa: E731
@@ -192,6 +194,6 @@ def test_twenty_kills(tmp_path: Path) -> None:
     kinds = [*KINDS, *rng.choices(KINDS, k=17)]
     rng.shuffle(kinds)
     started = time.monotonic()
-    run = survive(tmp_path, count=200, kinds=kinds, seed=seed)
+    run = survive(tmp_path, count=100, kinds=kinds, seed=seed)
     assert sum(run.kills.values()) == 20
-    print(f"\n{dict(run.kills)} killed in {time.monotonic() - started:.0f} s: 200 of 200 verdicts, each once")
+    print(f"\n{dict(run.kills)} killed in {time.monotonic() - started:.0f} s: 100 of 100 verdicts, each once")
