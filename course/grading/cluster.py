@@ -15,6 +15,7 @@ that lacks the class's cohort (it asks for it) or refuses, because it has no iso
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -55,13 +56,17 @@ _crews: dict[str, list[LocalCrew]] = {}
 _crews_lock = threading.Lock()
 
 
-def look_around(wanted: str | None) -> str:
-    """What this worker would examine with, or why it can't; JSON text.
+async def look_around(wanted: str | None) -> str:
+    """What this worker would examine with, or why it can't; JSON text. It takes seconds, which Dask must not wait for.
 
     Parameters
     ----------
     wanted : key of the isolation to use; by default the best that works here
     """
+    return await asyncio.to_thread(_look_around, wanted)
+
+
+def _look_around(wanted: str | None) -> str:
     try:
         return json.dumps({"isolation": _isolation(wanted).key, **_equipment()})
     except CourseError as error:
