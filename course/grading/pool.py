@@ -151,6 +151,7 @@ class Task:
 def run(jobs: Iterator[Job], crew: Crew, store: Store | None) -> Iterator[Done]:
     """Let a crew examine all; what fails for a reason of ours is tried again, then not graded."""
     again: deque[Task] = deque()
+    finished: list[tuple[Task, bytes]] = []
     while True:
         while crew.has_room():
             task = again.popleft() if again else _next_task(jobs)
@@ -161,16 +162,17 @@ def run(jobs: Iterator[Job], crew: Crew, store: Store | None) -> Iterator[Done]:
                 yield _from_record(task.job, known)
             else:
                 crew.give(task)
-        if not crew.is_busy():
-            return
-        for task, answer in crew.collect():
+        for task, answer in finished:  # only now, so that nobody waits while this is kept and written
             try:
                 yield _keep(accept(task.job, answer), store)
-            except Failed as failure:
+            except Failed as failed:
                 if task.attempt < _ATTEMPTS:
                     again.append(Task(task.job, task.attempt + 1, failed_at=task.failed_at))
                 else:
-                    yield _given_up(task.job, str(failure))
+                    yield _given_up(task.job, str(failed))
+        if not (crew.is_busy() or again):
+            return
+        finished = crew.collect() if crew.is_busy() else []
 
 
 class Failed(Exception):
