@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from course.errors import CourseError
-from course.grading import cluster, pool, sandbox
+from course.grading import cluster, commands, pool, sandbox
 from course.grading.cluster import Cluster
 from course.grading.examine import UnitFiles
 from course.grading.pool import Job
@@ -125,6 +125,8 @@ def test_no_scheduler_no_worker_no_address_no_package_are_one_line(
             Cluster(alone.address, patience=3)
     finally:
         alone.stop()
+    with pytest.raises(CourseError, match="--jobs is for processes of this machine"):
+        commands.grade(tmp_path, jobs=2, scheduler=nobody)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CourseError, match=r"needs the package distributed; install it.*uv sync --extra cluster"):
         Cluster(nobody)
