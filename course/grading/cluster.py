@@ -16,11 +16,13 @@ that lacks the class's cohort (it asks for it) or refuses, because it has no iso
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import dataclasses
 import functools
 import json
 import logging
+import os
 import queue
 import secrets
 import shutil
@@ -159,10 +161,8 @@ def _cohort(there: Path | None, digest: str | None, files: Mapping[str, bytes] |
 
 @functools.cache
 def _copies() -> Path:
-    """A folder of this worker's own, which goes with it."""
-    import atexit
-
-    folder = tempfile.mkdtemp(prefix="course-cohorts-")
+    """A folder of this worker's own, which goes with it; if it is killed, with the next one (`kernel._sweep`)."""
+    folder = tempfile.mkdtemp(prefix=f"mo-{os.getpid()}-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
