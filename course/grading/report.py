@@ -47,7 +47,7 @@ WORDS: dict[str, dict[str, str]] = {
         "overview": "{students} students, {submissions} submissions",
         "isolation": "Student code was examined {how}.",
         "isolation_warning": "It was graded with --no-sandbox: student code ran with the rights of the account that "
-        "graded it. course doctor says how to get the sandbox.",
+        "graded it. `course doctor` says how to get the sandbox.",
         "units": "Units",
         "unit": "unit",
         "submissions": "submissions",
@@ -158,7 +158,7 @@ WORDS: dict[str, dict[str, str]] = {
         "overview": "{students} 名学生，{submissions} 份提交",
         "isolation": "学生代码的检验环境：{how}。",
         "isolation_warning": "评分时使用了 --no-sandbox：学生代码以评分者账户的权限运行。"
-        "启用沙箱的办法见命令 course doctor。",
+        "启用沙箱的办法见 `course doctor`。",
         "units": "单元",
         "unit": "单元",
         "submissions": "份提交",
