@@ -32,9 +32,9 @@ class Material:
     mistakes: Path
 
     @classmethod
-    def of(cls, language: str, released: Path, unit: str = UNIT) -> Material:
+    def of(cls, language: str, released: Path) -> Material:
         """From a released notebook and the solutions it was made from."""
-        solution = json.loads(paths.solution_notebook(unit, language).read_text(encoding="utf-8"))
+        solution = json.loads(paths.solution_notebook(UNIT, language).read_text(encoding="utf-8"))
         answers = {}
         for cell in solution["cells"]:
             marks = cell["metadata"].get("nbgrader", {})
@@ -43,7 +43,7 @@ class Material:
         notebook = json.loads(released.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             cell["source"] = "".join(cell["source"])
-        return cls(notebook, answers, paths.known_mistakes(unit))
+        return cls(notebook, answers, paths.known_mistakes(UNIT))
 
     def solved(self, exercises: list[str] | None = None) -> Notebook:
         """The notebook with the right answers to these exercises, or to all."""

@@ -33,11 +33,26 @@ from course import paths  # noqa: E402
 from course.grading import classroom as classrooms  # noqa: E402
 from course.grading import release, report  # noqa: E402
 from course.grading.classroom import Classroom, Student  # noqa: E402
-from course.grading.habits import Material, _cell, _exercise_of, transplanted  # noqa: E402
+from course.grading.habits import Material, _cell, _exercise_of, _without_marks, transplanted  # noqa: E402
 from tests.course.kernel_python import VARIABLE, readable_python  # noqa: E402
 
 KEY = hashlib.sha256(b"multiomics-course: the key of the synthetic class").digest()
 PAIRS = 3
+
+
+def material(language: str, released: Path, unit: str) -> Material:
+    """A unit's released notebook and its right answers, as the demo has them of its own unit."""
+    notebooks = [json.loads(file.read_text()) for file in (released, paths.solution_notebook(unit, language))]
+    for notebook in notebooks:
+        for cell in notebook["cells"]:
+            cell["source"] = "".join(cell["source"])
+    marked = [(cell["metadata"].get("nbgrader", {}), cell["source"]) for cell in notebooks[1]["cells"]]
+    answers = {
+        marks["grade_id"]: _without_marks(source)
+        for marks, source in marked
+        if marks.get("solution") and not marks.get("grade")
+    }
+    return Material(notebooks[0], answers, paths.known_mistakes(unit))
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Unit:
     def of(cls, classroom: Classroom, name: str, rng: random.Random) -> Unit:
         """From what the class was given."""
         materials = {
-            language: Material.of(language, classroom.release(language) / name / f"{name}.ipynb", name)
+            language: material(language, classroom.release(language) / name / f"{name}.ipynb", name)
             for language in paths.LANGUAGES
         }
         mistakes: dict[str, list[str]] = defaultdict(list)
