@@ -155,6 +155,8 @@ class Parent:
         self.seal.end_with_parent(parent)  # new privileges have undone it
         scratch = request["scratch"]
         self.seal.mount_scratch(scratch, request["scratch_bytes"])
+        os.mkdir(f"{scratch}/wire", mode=0o700)  # a disk of its own: who fills the scratch can still be asked
+        self.seal.mount_scratch(f"{scratch}/wire", request["wire_bytes"])
         self._furnish(request)
         self.seal.mount_nothing(request["inputs"])
         self.seal.mount_same(f"{scratch}/shm", "/dev/shm")

@@ -6,12 +6,16 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from course import paths
 from course.errors import CourseError
+
+if TYPE_CHECKING:
+    from course.grading.classroom import Classroom
+    from course.grading.cluster import Cluster
 
 ClassFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The class's folder.", show_default=False)]
 Units = Annotated[
@@ -111,14 +115,49 @@ def grade(
         str | None,
         typer.Option(help="From now on keep the gradebook there, such as postgresql+psycopg://user@host/name."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Examine on the workers of this Dask scheduler, such as tcp://host:8786."),
+    ] = None,
     no_sandbox: NoSandbox = False,
 ) -> None:
     """Grade what was handed in: gradebook, feedback and report. What is known already is not examined again."""
     from course.grading import grade as grading
-    from course.grading.classroom import Classroom, set_database, shown_url
+    from course.grading.classroom import Classroom
 
+    if scheduler is not None and jobs is not None:
+        raise CourseError("--jobs is for processes of this machine; how many a cluster has is said when it is started")
     classroom = Classroom.open(folder)
-    isolate(no_sandbox)
+    with _examiners(scheduler, no_sandbox) as cluster:
+        classroom = _with_database(classroom, database)
+        units = [paths.find_unit(name) for name in unit] if unit else None
+        outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox, cluster=cluster)
+    typer.echo(outcome.summary())
+    for line in outcome.troubles():
+        typer.echo(f"  {line}", err=True)
+    if outcome.troubles():
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _examiners(scheduler: str | None, no_sandbox: bool) -> Iterator[Cluster | None]:
+    """The cluster, or None for processes of this machine; either has an isolation, found by trying."""
+    if scheduler is None:
+        isolate(no_sandbox)
+        yield None
+        return
+    from course.grading.cluster import Cluster
+
+    with _steps(f"Asking the workers at {scheduler}"):
+        cluster = Cluster(scheduler, isolation="none" if no_sandbox else None)
+    with cluster:
+        yield cluster
+
+
+def _with_database(classroom: Classroom, database: str | None) -> Classroom:
+    """The class with its gradebook there, if that can be used."""
+    from course.grading.classroom import set_database, shown_url
+
     if database is not None and database != classroom.database:
         from course.grading.gradebook import open_gradebook
 
@@ -126,13 +165,7 @@ def grade(
             pass  # it can be used: only then does the class move
         classroom = set_database(classroom, database)
         typer.echo(f"the gradebook is {shown_url(classroom.database_url)} from now on (class.toml says so)")
-    units = [paths.find_unit(name) for name in unit] if unit else None
-    outcome = grading.grade_class(classroom, units=units, jobs=jobs, inbox=inbox)
-    typer.echo(outcome.summary())
-    for line in outcome.troubles():
-        typer.echo(f"  {line}", err=True)
-    if outcome.troubles():
-        raise typer.Exit(1)
+    return classroom
 
 
 def regrade(

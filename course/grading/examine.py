@@ -116,7 +116,7 @@ class UnitFiles:
         return store.digest(
             {
                 "files": store.file_digest(files),
-                "engine": _engine_digest(),
+                "engine": engine_digest(),
                 "exercises": [[exercise.name, exercise.kind] for exercise in self.exercises],
             }
         )
@@ -147,7 +147,7 @@ def _unit_files(unit: str, language: str) -> UnitFiles:
 
 
 @functools.cache
-def _engine_digest() -> str:
+def engine_digest() -> str:
     """The sha256 of the reference and of the examiner itself."""
     folders = (paths.ROOT / "reference_impl", paths.ROOT / "course" / "checking")
     files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
@@ -169,24 +169,29 @@ def record_key(
     cohort: Path | None,
     limits: Limits,
     truth: Mapping[str, Any] | None = None,
+    isolation: str | None = None,
 ) -> str:
-    """The name under which the verdict on this submission is kept: changes with all that decides the verdict."""
+    """The name under which the verdict on this submission is kept: changes with all that decides the verdict.
+
+    `isolation` is the name of what keeps the student's code away; by default what this process has chosen.
+    """
     return store.digest(
         {
             "submission": store.submission_digest(notebook),
             "tests": files.tests_digest,
             "environment": environment(),
             "seed": store.seed_digest(key or PUBLIC_KEY),
-            "cohort": _folder_digest(cohort),
+            "cohort": folder_digest(cohort),
             "truth": store.digest(dict(truth)) if truth is not None else None,
             "limits": dataclasses.asdict(limits),
-            "isolation": sandbox.chosen().name,
+            "isolation": isolation or sandbox.chosen().name,
             "language": files.language,
         }
     )
 
 
-def _folder_digest(folder: Path | None) -> str | None:
+def folder_digest(folder: Path | None) -> str | None:
+    """The sha256 of a folder's files, without those below it."""
     if folder is None:
         return None
     return store.file_digest({path.name: path for path in sorted(folder.iterdir()) if path.is_file()})

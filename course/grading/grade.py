@@ -32,6 +32,7 @@ from course.grading.verdict import Verdict
 from course.grading.writer import one_writer
 
 if TYPE_CHECKING:
+    from course.grading.cluster import Cluster
     from course.grading.pool import Job
 
 
@@ -81,6 +82,7 @@ def grade_class(
     jobs: int | None = None,
     inbox: Path | None = None,
     console: Console | None = None,
+    cluster: Cluster | None = None,
 ) -> Outcome:
     """Grade what was handed in to a class.
 
@@ -90,17 +92,23 @@ def grade_class(
     jobs : processes that examine; by default one per core
     inbox : first take the notebooks of this folder, zip, exchange or download into the class
     console : where the progress bar goes; by default standard error
+    cluster : who examines in place of processes of this machine
 
     Raises
     ------
     CourseError : there is nothing to grade, or the class or its gradebook can't be used
     """
     with one_writer(classroom):
-        return _grade(classroom, units, jobs, inbox, console or Console(stderr=True))
+        return _grade(classroom, units, jobs, inbox, console or Console(stderr=True), cluster)
 
 
 def _grade(
-    classroom: Classroom, units: Sequence[str] | None, jobs: int | None, inbox: Path | None, console: Console
+    classroom: Classroom,
+    units: Sequence[str] | None,
+    jobs: int | None,
+    inbox: Path | None,
+    console: Console,
+    cluster: Cluster | None,
 ) -> Outcome:
     library = Library()
     outcome = Outcome(classroom)
@@ -119,6 +127,8 @@ def _grade(
     columns = (
         *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
     )
+    if cluster is not None:
+        cluster.say = lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Preparing", total=len(handed_in) - len(submissions) + len(examined))
         enter_units(classroom, library, sorted({submission.unit for submission in submissions}))
@@ -132,7 +142,7 @@ def _grade(
             bar.update(task, description="Grading")
             waiting: dict[tuple[str, str], list[Examined]] = {}
             bases = basis.Current(classroom)
-            with closing(_examined(classroom, examined, jobs)) as results:  # Ctrl-C ends the workers, too
+            with closing(_examined(classroom, examined, jobs, cluster)) as results:  # Ctrl-C ends the workers, too
                 for result in results:
                     key = _key(result.submission)
                     waiting.setdefault(key, []).append(result)
@@ -209,15 +219,17 @@ class Examined:
 
 
 def _examined(
-    classroom: Classroom, submissions: Sequence[Submission], jobs: int | None
+    classroom: Classroom, submissions: Sequence[Submission], jobs: int | None, cluster: Cluster | None
 ) -> Generator[Examined, None, None]:
     """Each submission with its verdict and executed notebook, as they are finished."""
     from course.grading.pool import examine_all
 
     waiting = {(*_key(submission), submission.sha256): submission for submission in submissions}
-    results = examine_all(
-        tasks(classroom, submissions), workers=workers(jobs, len(submissions)), store=Store(classroom.store)
-    )
+    store, given = Store(classroom.store), tasks(classroom, submissions)
+    if cluster is not None:
+        results = cluster.examine_all(given, store)
+    else:
+        results = examine_all(given, workers=workers(jobs, len(submissions)), store=store)
     for done in results:
         found = done.verdict
         submission = waiting.pop((found["student"], found["unit"], found["submission"]))

@@ -211,8 +211,7 @@ _workshops: set[Workshop] = set()
 def abandon_all() -> None:
     """End every kernel of this process and remove what they had, at once and without waiting: the process is to end."""
     for kernel in list(_running):
-        with contextlib.suppress(Exception):
-            kernel.process.send_signal(9)
+        kernel.process.send_signal(9)
     for workshop in list(_workshops):
         workshop.abandon()
 
@@ -616,8 +615,8 @@ class Kernel:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        outputs = outputs or _Outputs(0)
-        self._drain(None, outputs)
+        outputs = outputs or _Outputs(0, unread=True)
+        self._drain(None, _Outputs(0))
         message = self._session.msg("execute_request", content)
         self._session.send(self._shell, message)
         parent = message["header"]["msg_id"]
@@ -710,6 +709,9 @@ class Kernel:
         for _ in range(1000):  # a flood must not keep us from the reply
             if not self._iopub.poll(0):
                 return
+            if parent is None or outputs.unread:
+                outputs.count(_size_of_next(self._iopub))
+                continue
             message, size = self._message(self._iopub)
             if message is not None and parent is not None and message["parent_header"].get("msg_id") == parent:
                 outputs.take(message, size)
@@ -734,10 +736,11 @@ class Kernel:
         return KernelDied(statuses.get(why or "", CellStatus.KERNEL_DIED))
 
     def kill(self) -> None:
-        """End the kernel and all it left, at once."""
+        """End the kernel and all it left, at once; the manager's way is for kernels that one is polite to."""
         self.ended = True
-        with contextlib.suppress(Exception):  # it may be gone already
-            self._manager.shutdown_kernel(now=True)
+        provisioner = self._manager.provisioner
+        if isinstance(provisioner, CourseProvisioner) and provisioner.process is not None:
+            provisioner.process.end()
 
     def close(self) -> None:
         """End the kernel; its scratch goes with it."""
@@ -746,8 +749,7 @@ class Kernel:
                 if hasattr(self, name):
                     getattr(self, name).close(linger=0)
             self.kill()
-            with contextlib.suppress(Exception):
-                self._manager.cleanup_resources()
+            self._manager.cleanup_connection_file()
             self._context.destroy(linger=0)
         for descriptor in self._opened:
             os.close(descriptor)
@@ -769,10 +771,11 @@ class _Manager(KernelManager):
 
 
 class _Outputs:
-    """What a cell showed, up to a budget of bytes."""
+    """What a cell showed, up to a budget of bytes; where nobody looks, how much that was."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, *, unread: bool = False) -> None:
         self.budget = budget
+        self.unread = unread
         self.flood = max(16 * budget, 64 * 2**20)
         self.taken = 0
         self.kept: list[Any] = []
@@ -786,8 +789,7 @@ class _Outputs:
         if kind == "status":
             self.idle = self.idle or content.get("execution_state") == "idle"
             return
-        self.taken += size
-        self.flooded = self.flooded or self.taken > self.flood
+        self.count(size)
         if self.taken > self.budget:
             self._cut()
             return
@@ -802,6 +804,11 @@ class _Outputs:
         with contextlib.suppress(Exception):  # an output that is in no form is not shown
             self._keep(nbformat.v4.output_from_msg(message))
 
+    def count(self, size: int) -> None:
+        """So much more was shown."""
+        self.taken += size
+        self.flooded = self.flooded or self.taken > self.flood
+
     def _keep(self, output: Any) -> None:
         last = self.kept[-1] if self.kept else None
         if output.output_type == "stream" and last is not None and last.get("name") == output.get("name"):
@@ -815,6 +822,14 @@ class _Outputs:
             text = f"\n[the rest of this cell's output is left out: more than {self.budget} bytes]\n"
             self.kept.append(nbformat.v4.new_output("stream", name="stderr", text=text))
         self.cut = True
+
+
+def _size_of_next(socket: zmq.Socket) -> int:
+    """The bytes of the message at hand, which nobody reads."""
+    try:
+        return sum(map(len, socket.recv_multipart(zmq.NOBLOCK)))
+    except zmq.Again:
+        return 0
 
 
 def _cell_status(reply: dict[str, Any], outputs: _Outputs) -> tuple[CellStatus, str]:
@@ -849,11 +864,12 @@ def _font_lists() -> tuple[Path, ...]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder whose owner may have made parts of it unreadable."""
+    """Remove a folder whose owner may have made parts of it unreadable; others may be removing it, too."""
 
     def open_up(function: Any, path: str, _: Any) -> None:
         with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
+            if Path(path) != Path(folder):  # what lies above the folder is not ours: it is all users' /tmp
+                os.chmod(os.path.dirname(path), 0o700)
             os.chmod(path, 0o700, follow_symlinks=False) if os.path.islink(path) else os.chmod(path, 0o700)
             function(path)
 

@@ -18,6 +18,21 @@ from course.grading.classroom import Classroom
 from .kernel_python import VARIABLE, readable_python
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A mark for what kills processes twenty times."""
+    config.addinivalue_line("markers", "kills: twenty kills of a cluster; minutes, run with -m kills only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave them out of an ordinary run."""
+    if "kills" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("kills")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def isolation() -> str:
     """The name of the isolation that students' code has in the tests; "not isolated" where the machine offers none.

@@ -63,6 +63,21 @@ def test_honest_work_earns_everything(examine: Any) -> None:
     assert [cell["status"] for cell in verdict["cells"]] == ["ok"] * 4
 
 
+def test_who_fills_the_scratch_keeps_what_is_earned_later(examiner: Examiner, unit: UnitFiles, sandboxed: str) -> None:
+    fill = """
+        try:
+            for number in range(1000):
+                with open(f"part-{number}", "wb") as file:
+                    file.write(bytes(2**20))
+        except OSError:
+            pass
+    """
+    notebook = submission(before=fill)
+    small = replace(QUICK, scratch_bytes=16 * 2**20)
+    verdict = examiner.examine(notebook, unit=unit, limits=small).verdict
+    assert points_of(verdict) == FULL
+
+
 def test_the_starter_earns_nothing_and_is_called_not_attempted(examine: Any) -> None:
     verdict = examine(**STARTER).verdict
     assert verdict["points"] == 0

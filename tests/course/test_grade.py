@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,8 +101,8 @@ def test_unreadable_submission_is_reported_and_fails_the_run(classroom: Classroo
 def test_failure_of_ours_is_no_zero_and_stops_nobody(classroom: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:
     real = grade._examined
 
-    def first_fails(room: Classroom, submissions: list[Submission], jobs: int | None) -> Iterator[Examined]:
-        for examined in real(room, submissions, jobs):
+    def first_fails(room: Classroom, submissions: list[Submission], *who: Any) -> Iterator[Examined]:
+        for examined in real(room, submissions, *who):
             submission = examined.submission
             if submission.student == "s05":
                 refused = verdicts.not_graded(

@@ -243,3 +243,15 @@ time.sleep(600)
     user = view.sandbox_user()
     kernels._sweep(Path(folder).parent, user)  # what the next grader does first
     assert not Path(folder).exists()
+
+
+def test_removing_a_folder_that_another_process_removes_too_leaves_its_parent_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    for place in (tmp_path / "gone", tmp_path / "closed"):
+        if place.name == "closed":
+            (place / "inside").mkdir(parents=True)
+            (place / "inside" / "file").touch()
+            place.chmod(0)
+        kernels.remove(place)
+        assert not place.exists()
+        assert tmp_path.stat().st_mode & 0o7777 == 0o1777

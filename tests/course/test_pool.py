@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from course.errors import CourseError
-from course.grading import pool
+from course.grading import examine, pool
 from course.grading.examine import UnitFiles
 from course.grading.pool import Job, examine_all
 from course.grading.store import Store
@@ -68,16 +71,16 @@ def test_submissions_are_taken_as_workers_become_free(unit: UnitFiles) -> None:
 
 def test_a_worker_that_dies_costs_nobody_a_point(unit: UnitFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = []
-    collect = pool._Crew.collect
+    collect = pool.LocalCrew.collect
 
-    def collect_after_a_kill(crew: pool._Crew) -> list:
+    def collect_after_a_kill(crew: pool.LocalCrew) -> list:
         if not killed:
             worker = crew.busy()[0]
             killed.append(worker.process.pid)
             os.kill(worker.process.pid or 0, signal.SIGKILL)
         return collect(crew)
 
-    monkeypatch.setattr(pool._Crew, "collect", collect_after_a_kill)
+    monkeypatch.setattr(pool.LocalCrew, "collect", collect_after_a_kill)
     done = list(examine_all(jobs(unit, 2), workers=1))
     assert killed
     assert [(one.verdict["status"], one.verdict["points"]) for one in done] == [("graded", ALL)] * 2
@@ -87,9 +90,9 @@ def test_what_kills_its_worker_twice_is_not_graded_and_not_zero(
     unit: UnitFiles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     killed = []
-    collect = pool._Crew.collect
+    collect = pool.LocalCrew.collect
 
-    def kill_the_first_students(crew: pool._Crew) -> list:
+    def kill_the_first_students(crew: pool.LocalCrew) -> list:
         for worker in crew.busy():
             its_task = worker.task is not None and worker.task.job.student == "student-0"
             if its_task and worker.process.pid not in killed:  # a death may take a while
@@ -97,7 +100,7 @@ def test_what_kills_its_worker_twice_is_not_graded_and_not_zero(
                 os.kill(worker.process.pid or 0, signal.SIGKILL)
         return collect(crew)
 
-    monkeypatch.setattr(pool._Crew, "collect", kill_the_first_students)
+    monkeypatch.setattr(pool.LocalCrew, "collect", kill_the_first_students)
     store = Store(tmp_path)
     done = {one.job.student: one.verdict for one in examine_all(jobs(unit, 2), workers=1, store=store)}
     assert len(killed) == 2
@@ -108,18 +111,19 @@ def test_what_kills_its_worker_twice_is_not_graded_and_not_zero(
     assert len(list(store.keys())) == 1  # what was not graded is tried again next time
 
 
-def test_a_worker_whose_files_are_closed_is_dead_even_before_it_can_be_waited_for(unit: UnitFiles) -> None:
-    crew = pool._Crew(1)
+def test_a_worker_whose_files_are_closed_is_dead_even_before_it_can_be_waited_for(
+    unit: UnitFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = pool.LocalCrew(1)
     try:
-        crew.give(pool._Task(next(jobs(unit, 1))))
+        crew.give(pool.Task(next(jobs(unit, 1))))
         worker = crew.busy()[0]
-        worker.process.kill()
-        worker.process.is_alive = lambda: True  # type: ignore[method-assign]  # as it is while it dies
+        os.kill(worker.process.pid, signal.SIGKILL)
+        monkeypatch.setattr(worker.process, "poll", lambda: None)  # as it is while it dies
         started = time.monotonic()
         (_, answer), *_ = crew.collect()
-        assert answer == ("died", "the examining process died (signal 9)")
+        assert answer == pool.failure("the examining process died (signal 9)")
         assert time.monotonic() - started < 10
-        del worker.process.is_alive
     finally:
         crew.stop()
 
@@ -130,6 +134,27 @@ def test_a_broken_test_file_is_not_graded_with_its_reason(unit: UnitFiles, tmp_p
     done = list(examine_all(jobs(broken, 1), workers=1))
     assert done[0].verdict["status"] == "not_graded"
     assert "a bug of the author" in done[0].verdict["reason"]
+
+
+def test_an_answer_that_is_no_verdict_on_this_job_is_a_failure_of_ours(unit: UnitFiles) -> None:
+    first, second = jobs(unit, 2)
+    with examine.Examiner() as examiner:
+        answer = pool._examine(examiner, first)
+    assert pool.accept(first, answer).verdict["points"] == ALL
+    told = json.loads(answer)
+    richer = copy.deepcopy(told)
+    richer["verdict"]["points"] += 1
+    hostile = {
+        "of another submission": (second, answer),
+        "points is": (first, json.dumps(richer).encode()),
+        "no code is loaded": (first, pickle.dumps({"failed": "no code is loaded"})),
+        "JSONDecodeError": (first, answer[:-1]),
+        "KeyError": (first, json.dumps({"verdict": told["verdict"]}).encode()),
+        "a reason": (first, pool.failure("a reason")),
+    }
+    for what, (job, sent) in hostile.items():
+        with pytest.raises(pool.Failed, match=None if what == "no code is loaded" else what):
+            pool.accept(job, sent)
 
 
 def test_an_unknown_unit_or_no_worker_is_an_error_before_anything_starts(unit: UnitFiles) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from course.grading.sandbox import view
 
 _PACKET = 180_000
+_LEAST_WIRE = 64 * 2**20  # for messages, beside the scratch
 _CREDENTIALS = struct.Struct("3i")
 INSIDE = "/course"
 SCRATCH = "/scratch"
@@ -287,6 +288,7 @@ class Room:
         request = {
             "scratch": place,
             "scratch_bytes": scratch_bytes,
+            "wire_bytes": max(scratch_bytes // 4, _LEAST_WIRE),
             "inputs": self.place("inputs"),
             "copies": [list(copy) for copy in copies],
             "connection": {**connection, "ip": f"{place}/wire/k"},
