@@ -84,13 +84,14 @@ def positive_per(values: Any, table: Any, axis: int, what: str) -> np.ndarray:
             repeated = values.index[values.index.duplicated()][0]
             raise ValueError(f"{of} {repeated!r} has more than one {what}; expected one")
         values = values.reindex(names)
-    found = np.array(values, dtype=float)
-    if found.shape != (len(names),):
-        raise ValueError(f"expected {len(names)} numbers, one {what} per {of}; got shape {found.shape}")
+    given = np.asarray(values, dtype=object)
+    if given.shape != (len(names),):
+        raise ValueError(f"expected {len(names)} numbers, one {what} per {of}; got shape {given.shape}")
+    found = pd.to_numeric(pd.Series(given), errors="coerce").to_numpy(dtype=float)
     bad = ~((found > 0) & np.isfinite(found))
     if bad.any():
         first = int(np.argmax(bad))
-        raise ValueError(f"every {of} needs a positive {what}; {names[first]!r} has {found[first]}")
+        raise ValueError(f"every {of} needs a positive {what}; {names[first]!r} has {given[first]!r}")
     return found
 
 
