@@ -232,7 +232,7 @@ def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0
 
         M = log2 (y/N) / (r/R)                        the log ratio
         A = (log2 y/N + log2 r/R) / 2                 the log abundance
-        v = (N − y) / (N·y) + (R − r) / (R·r)         the variance of M, to first order
+        v = (N − y) / (N·y) + (R − r) / (R·r)         proportional to the variance of M, to first order
 
     The genes with the highest and lowest 30 % of M and 5 % of A are cut off; the mean of the remaining M, weighted by
     1/v, is the log2 of the factor. At the end all factors are divided by their geometric mean.

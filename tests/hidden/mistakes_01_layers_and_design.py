@@ -724,7 +724,7 @@ def takes_any_anchor(clinical_a, clinical_b):
 
 @mistake(
     of="anchor_map",
-    en="You subtract quantities as they are stored. Whole numbers of 8 bits wrap around (40 − 60 gives 236), and a date "
+    en="You subtract quantities as they are stored. Whole numbers of 8 bits wrap around (40 − 60 gives 236); a date "
     "is no number: make floats of them with `_comparable` first.",
     zh="你直接用存储的类型相减。8 位整数会回绕，40 − 60 变成 236；日期则根本不是数。请先用 `_comparable` 转成浮点数。",
 )
