@@ -377,9 +377,10 @@ def reference_shift(x: Any, batch: Any, is_reference: Any) -> Any:
 def reference_flags(x: Any, is_reference: Any) -> np.ndarray:
     """True or False for each row of x."""
     flags = _matched(x, is_reference, "is_reference")
-    if flags.dtype != bool:
-        raise ValueError(f"is_reference must hold True and False; got {flags.dtype}")
-    return flags.to_numpy()
+    strange = flags[[not isinstance(flag, (bool, np.bool_)) for flag in flags]]
+    if len(strange):
+        raise ValueError(f"is_reference must hold True and False; sample {strange.index[0]!r} has {strange.iloc[0]!r}")
+    return flags.to_numpy(dtype=bool)
 
 
 def mean_of_seen(rows: np.ndarray) -> np.ndarray:
@@ -440,7 +441,12 @@ def spike_in_shift(x: Any, batch: Any, spike_ins: Any) -> Any:
     means = np.stack([mean_of_seen(added[codes == code]) for code in range(len(names))])
     everywhere = ~np.isnan(means).any(axis=0)
     if not everywhere.any():
-        raise ValueError(f"none of the {len(wanted)} spike-ins was seen in every one of the {len(names)} batches")
+        first = columns[columns.isin(wanted)][0]
+        unseen = names[np.isnan(means[:, 0])][0]
+        raise ValueError(
+            f"none of the {len(wanted)} spike-ins was seen in every one of the {len(names)} batches; "
+            f"{first!r}, for one, is missing in batch {unseen!r}"
+        )
     shift = np.median((means - means.mean(axis=0))[:, everywhere], axis=1)
     return pd.Series(shift, index=names.rename("batch"), name="shift") if isinstance(x, pd.DataFrame) else shift
 
@@ -836,15 +842,18 @@ def _varying(x: Any, matrix: np.ndarray, design: Design, mean_only: bool) -> np.
             count = np.sum(~np.isnan(rows), axis=0)
             least = 1 if mean_only else 2
             if (count < least).any():
-                feature = labels(x, 1)[block.start + int(np.argmax(count < least))]
+                few = int(np.argmax(count < least))
                 raise ValueError(
-                    f"feature {feature!r} has {count.min()} value(s) in batch {name!r} and needs {least}: "
-                    "leave it out, or impute it"
+                    f"feature {labels(x, 1)[block.start + few]!r} has {count[few]} value(s) in batch {name!r} and "
+                    f"needs {least}: leave it out, or impute it"
                 )
             first = rows[np.argmax(~np.isnan(rows), axis=0), np.arange(rows.shape[1])]
             varies[block] &= (count == 1) | ((rows != first) & ~np.isnan(rows)).any(axis=0)
     if varies.sum() < 2:
-        raise ValueError(f"at least 2 features must vary in every batch, to learn from each other; got {varies.sum()}")
+        still = "" if varies.all() else f"; {labels(x, 1)[int(np.argmin(varies))]!r}, for one, does not"
+        raise ValueError(
+            f"at least 2 features must vary in every batch, to learn from each other; got {varies.sum()}{still}"
+        )
     if not varies.all():
         constant = labels(x, 1)[~varies]
         warnings.warn(

@@ -25,6 +25,7 @@ from reference_impl.validation import (
     require_unique_labels,
 )
 
+SECONDS_A_DAY = 86_400
 EQUAL = 1e-9  # two numbers that differ by less are taken as equal: the rest is rounding
 
 
@@ -397,7 +398,11 @@ def _require_networks(a: Any, b: Any) -> None:
             )
         require_unique_labels(network, f"network {name}")
         if isinstance(network, pd.DataFrame) and not network.index.equals(network.columns):
-            raise ValueError(f"network {name} must have the same features in its rows and columns, in one order")
+            at = int(np.argmax(network.index != network.columns))
+            raise ValueError(
+                f"network {name} must have the same features in its rows and columns, in one order; "
+                f"row {at} is {network.index[at]!r} and column {at} is {network.columns[at]!r}"
+            )
         if (links != links.T).any():
             row, column = labels(network, 0)[np.argwhere(links != links.T)[0]]
             raise ValueError(f"network {name} must be symmetric; {row!r} and {column!r} are linked one way only")
@@ -419,6 +424,7 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
 
     The columns that both tables have are the anchors. The distance of two patients is Gower's: the mean over anchors of
     |difference| / range for quantities (range over both tables) and of 0 or 1 (same or not) for everything else.
+    Dates are quantities too: two diagnoses a week apart are nearly the same, not simply different.
 
     The nearest is always somebody, the same person or not. So the result tells how ambiguous each answer
     is, and gives no match where several are equally near.
@@ -426,7 +432,8 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
     Parameters
     ----------
     clinical_a, clinical_b : one row per patient, at least 1 and 2 rows; at least one column in common, without gaps.
-        A column must be of one kind in both tables: quantity (numbers) or category (text, category, bool)
+        A column must be of one kind in both tables: numbers, dates, durations, or categories (text, category, bool).
+        A date that is still text is a category; `pandas.to_datetime` makes it a date
 
     Returns
     -------
@@ -464,7 +471,7 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
     anchors = _shared_anchors(clinical_a, clinical_b)
     distance = np.zeros((len(clinical_a), len(clinical_b)))
     for anchor in anchors:
-        ours, theirs = clinical_a[anchor].to_numpy()[:, None], clinical_b[anchor].to_numpy()[None, :]
+        ours, theirs = _comparable(clinical_a[anchor])[:, None], _comparable(clinical_b[anchor])[None, :]
         if _is_quantity(clinical_a[anchor]):
             spread = max(ours.max(), theirs.max()) - min(ours.min(), theirs.min())
             if spread > 0:  # a quantity that is the same for everybody tells nobody apart
@@ -490,9 +497,37 @@ def anchor_map(clinical_a: pd.DataFrame, clinical_b: pd.DataFrame) -> pd.DataFra
     )
 
 
+def _kind(column: pd.Series) -> str:
+    """What a column holds: numbers, dates, durations, or categories (text, True and False, and all else)."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return "numbers"
+    if pd.api.types.is_timedelta64_dtype(column):
+        return "durations"
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return "dates" if column.dt.tz is None else "dates with a time zone"
+    return "dates" if pd.api.types.infer_dtype(column) in ("date", "datetime") else "categories"
+
+
 def _is_quantity(column: pd.Series) -> bool:
-    """Numbers are quantities; text, categories and True or False are not."""
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    """Has a difference of two values a size? It has for numbers, dates and durations, and not for categories."""
+    return _kind(column) != "categories"
+
+
+def _comparable(column: pd.Series) -> np.ndarray:
+    """Values that can be subtracted or compared: quantities as floats (dates in days), categories as they are.
+
+    Whole numbers of 8 bits would wrap around: 3 − 5 is 254 among them.
+
+    >>> _comparable(pd.Series([3, 5], dtype="uint8"))
+    array([3., 5.])
+    >>> _comparable(pd.to_datetime(pd.Series(["1970-01-02", "1970-01-09"])))
+    array([1., 8.])
+    """
+    if _kind(column).startswith("dates"):
+        column = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds() / SECONDS_A_DAY
+    return column.to_numpy(dtype=float) if _is_quantity(column) else column.to_numpy()
 
 
 def _shared_anchors(clinical_a: Any, clinical_b: Any) -> list[Any]:
@@ -516,11 +551,14 @@ def _shared_anchors(clinical_a: Any, clinical_b: Any) -> list[Any]:
                     f"anchor {anchor!r} is missing for {len(gaps)} patients of {name}, {gaps[0]!r} first; "
                     "leave the column or those patients out"
                 )
-            if _is_quantity(table[anchor]) and np.isinf(table[anchor]).any():
-                raise ValueError(f"anchor {anchor!r} has an infinite value in {name}; leave the column or patient out")
-        if _is_quantity(clinical_a[anchor]) != _is_quantity(clinical_b[anchor]):
+            endless = table.index[np.isinf(_comparable(table[anchor]))] if _is_quantity(table[anchor]) else []
+            if len(endless):
+                raise ValueError(
+                    f"anchor {anchor!r} is infinite for {endless[0]!r} of {name}; leave the column or that patient out"
+                )
+        if _kind(clinical_a[anchor]) != _kind(clinical_b[anchor]):
             raise ValueError(
-                f"anchor {anchor!r} is {clinical_a[anchor].dtype} in clinical_a and {clinical_b[anchor].dtype} in "
-                "clinical_b; code it in one way"
+                f"anchor {anchor!r} holds {_kind(clinical_a[anchor])} ({clinical_a[anchor].dtype}) in clinical_a and "
+                f"{_kind(clinical_b[anchor])} ({clinical_b[anchor].dtype}) in clinical_b; code it in one way"
             )
     return anchors

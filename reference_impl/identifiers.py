@@ -306,8 +306,7 @@ def to_genes(x: pd.DataFrame, mapping: Mapping, *, how: str) -> tuple[pd.DataFra
     Parameters
     ----------
     x : (n_samples, n_features) DataFrame of numbers; a value may be missing (NaN). Column labels are unique
-    mapping : from x's columns to genes, one gene in each pair: a target that itself contains ";", such as "HBA1;HBA2"
-        as some tables write it, is not told from the pair of genes, so split it before
+    mapping : from x's columns to genes, one gene in each pair
     how : "sum", "mean" or "unique"
 
     Returns
@@ -320,7 +319,8 @@ def to_genes(x: pd.DataFrame, mapping: Mapping, *, how: str) -> tuple[pd.DataFra
     Raises
     ------
     ValueError : x is no DataFrame of numbers or repeats a label; another word for `how`; "sum" with a negative value
-        (a logarithm or a z score); "unique" where a gene has two features (named); no feature has a gene
+        (a logarithm or a z score); "unique" where a gene has two features (named); no feature has a gene; a target that
+        is several genes in one text, such as "HBA1;HBA2" (named)
 
     Examples
     --------
@@ -342,7 +342,7 @@ def to_genes(x: pd.DataFrame, mapping: Mapping, *, how: str) -> tuple[pd.DataFra
         raise ValueError(
             f"no column of x is known to {mapping.name}: x has {x.columns[0]!r}, it {mapping.pairs[0][0]!r}"
         )
-    targets = mapping.targets
+    targets = single_targets(mapping)
     members: dict[str, list[int]] = {}
     for position, feature in enumerate(x.columns):
         if feature in targets:
@@ -355,6 +355,24 @@ def to_genes(x: pd.DataFrame, mapping: Mapping, *, how: str) -> tuple[pd.DataFra
     join = np.mean if how == "mean" else np.sum
     columns = {gene: join(values[:, positions], axis=1) for gene, positions in members.items()}
     return pd.DataFrame(columns, index=x.index), report
+
+
+def single_targets(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    """The targets of each source; a target that is several identifiers in one text is refused.
+
+    Some tables write "HBA1;HBA2" where a protein has two genes. Taken for the name of one gene it would be told neither
+    from the pair of genes, which is labelled so, nor be linked with HBA1.
+
+    >>> single_targets(Mapping([("P69905", "HBA1;HBA2")], "protein to gene", "1", "2026-11-22", "a table"))
+    Traceback (most recent call last):
+    ValueError: the target 'HBA1;HBA2' of 'P69905' holds more than one identifier; give a pair for each of them
+    """
+    for source, target in mapping.pairs:
+        if SEPARATOR in target:
+            raise ValueError(
+                f"the target {target!r} of {source!r} holds more than one identifier; give a pair for each of them"
+            )
+    return mapping.targets
 
 
 def _feature_values(x: Any, *, no_negative: bool) -> np.ndarray:
@@ -405,7 +423,8 @@ def protein_groups(accessions: Iterable[str], mapping: Mapping) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError : a text that is no UniProt accession, such as the symbol NKX2-5, or one given twice
+    ValueError : a text that is no UniProt accession, such as the symbol NKX2-5, or one given twice; a target that is
+        several genes in one text, such as "HBA1;HBA2" (named)
 
     References
     ----------
@@ -422,7 +441,7 @@ def protein_groups(accessions: Iterable[str], mapping: Mapping) -> pd.DataFrame:
     P14618-2        2        PKM      0  many_to_one
     """
     table = _split_isoforms(accessions)
-    targets = mapping.targets
+    targets = single_targets(mapping)
     genes = [sorted(targets.get(str(protein), targets.get(name, ()))) for protein, name in table["accession"].items()]
     table["genes"] = [SEPARATOR.join(names) for names in genes]
     # What joins proteins: their accession, and each of their genes.
@@ -525,18 +544,33 @@ def neutral_mass(mz: Any, adduct: str) -> Any:
     ratio = _positive(mz, "m/z")
     mass = abs(ADDUCTS[adduct].charge) * ratio - ADDUCTS[adduct].added
     if not (mass > 0).all():
-        raise ValueError(f"an ion of m/z {ratio[~(mass > 0)].ravel()[0]:g} cannot be {adduct}: nothing is left of it")
+        light, where = _first(ratio, ~(mass > 0), mz)
+        raise ValueError(f"an ion of m/z {light:g}{where} cannot be {adduct}: nothing is left of it")
     return _given_as(mz, mass)
 
 
 def _positive(values: Any, name: str) -> np.ndarray:
-    """Numbers as an array of floats; one that is missing, infinite or not above 0 is refused, in a Series by label."""
-    numbers = np.asarray(values, dtype=float)
+    """Numbers as an array of floats; one that is missing, infinite, not above 0 or text is refused by its label."""
+    given = np.asarray(values, dtype=object)
+    numbers = pd.to_numeric(pd.Series(given.ravel()), errors="coerce").to_numpy(dtype=float).reshape(given.shape)
     good = (numbers > 0) & (numbers < np.inf)
     if not good.all():
-        where = f" at {values.index[~good].tolist()[0]!r}" if isinstance(values, pd.Series) else ""
-        raise ValueError(f"{name} must be above 0 and finite; got {numbers[~good].ravel()[0]}{where}")
+        bad, where = _first(given, ~good, values)
+        raise ValueError(f"{name} must be above 0 and finite; got {bad!r}{where}")
     return numbers
+
+
+def _first(numbers: np.ndarray, bad: np.ndarray, original: Any) -> tuple[Any, str]:
+    """The first bad number, and where it stands: its label in a Series, its position in an array.
+
+    >>> _first(np.array([1.0, -2.0]), np.array([False, True]), pd.Series([1.0, -2.0], index=["ion1", "ion2"]))[1]
+    " at 'ion2'"
+    """
+    position = np.argwhere(bad)[0]
+    found = numbers[tuple(position)]
+    if isinstance(original, pd.Series):
+        return found, f" at {original.index.tolist()[position[0]]!r}"
+    return found, f" at position {', '.join(map(str, position))}" if numbers.ndim else ""
 
 
 def _given_as(original: Any, values: np.ndarray) -> Any:
@@ -980,7 +1014,7 @@ def retention_index(times: Any, ladder: pd.Series) -> np.ndarray:
 
     Raises
     ------
-    ValueError : a ladder with fewer than two alkanes, or out of order
+    ValueError : a ladder with fewer than two alkanes, or out of order (the alkane is named), or a missing time
 
     References
     ----------
@@ -991,7 +1025,17 @@ def retention_index(times: Any, ladder: pd.Series) -> np.ndarray:
     >>> retention_index([300.0, 360.0, 999.0], pd.Series([300.0, 400.0, 480.0], index=[10, 11, 12]))
     array([1000., 1060.,   nan])
     """
+    if not isinstance(ladder, pd.Series) or len(ladder) < 2:
+        raise ValueError("the ladder must be a Series of at least two times, labelled by numbers of carbon atoms")
     carbons, ends = ladder.index.to_numpy(dtype=float), ladder.to_numpy(dtype=float)
-    if len(ladder) < 2 or not (np.diff(carbons) > 0).all() or not (np.diff(ends) > 0).all():
-        raise ValueError("the ladder must have at least two alkanes, in the order of carbon atoms and of time")
-    return np.interp(np.asarray(times, dtype=float), ends, 100 * carbons, left=np.nan, right=np.nan)
+    rises = (np.diff(carbons) > 0) & (np.diff(ends) > 0)
+    if not rises.all():
+        late = int(np.argmin(rises)) + 1
+        raise ValueError(
+            f"the ladder must be in the order of carbon atoms and of time; alkane {ladder.index[late]} at "
+            f"{ends[late]:g} follows alkane {ladder.index[late - 1]} at {ends[late - 1]:g}"
+        )
+    asked = np.asarray(times, dtype=float)
+    if np.isnan(asked).any():
+        raise ValueError(f"a retention time is missing{_first(asked, np.isnan(asked), times)[1]}; leave it out")
+    return np.interp(asked, ends, 100 * carbons, left=np.nan, right=np.nan)

@@ -84,13 +84,14 @@ def positive_per(values: Any, table: Any, axis: int, what: str) -> np.ndarray:
             repeated = values.index[values.index.duplicated()][0]
             raise ValueError(f"{of} {repeated!r} has more than one {what}; expected one")
         values = values.reindex(names)
-    found = np.array(values, dtype=float)
-    if found.shape != (len(names),):
-        raise ValueError(f"expected {len(names)} numbers, one {what} per {of}; got shape {found.shape}")
+    given = np.asarray(values, dtype=object)
+    if given.shape != (len(names),):
+        raise ValueError(f"expected {len(names)} numbers, one {what} per {of}; got shape {given.shape}")
+    found = pd.to_numeric(pd.Series(given), errors="coerce").to_numpy(dtype=float)
     bad = ~((found > 0) & np.isfinite(found))
     if bad.any():
         first = int(np.argmax(bad))
-        raise ValueError(f"every {of} needs a positive {what}; {names[first]!r} has {found[first]}")
+        raise ValueError(f"every {of} needs a positive {what}; {names[first]!r} has {given[first]!r}")
     return found
 
 
@@ -231,7 +232,7 @@ def tmm_factors(counts: Any, reference: Any = None, *, log_ratio_trim: float = 0
 
         M = log2 (y/N) / (r/R)                        the log ratio
         A = (log2 y/N + log2 r/R) / 2                 the log abundance
-        v = (N − y) / (N·y) + (R − r) / (R·r)         the variance of M, to first order
+        v = (N − y) / (N·y) + (R − r) / (R·r)         proportional to the variance of M, to first order
 
     The genes with the highest and lowest 30 % of M and 5 % of A are cut off; the mean of the remaining M, weighted by
     1/v, is the log2 of the factor. At the end all factors are divided by their geometric mean.

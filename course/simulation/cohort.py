@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from course.simulation.faults import LESS_SENSITIVE, describe, plan_faults
+from course.simulation.faults import Plan, describe, plan_faults
 from course.simulation.features import Features, Stream, all_features
-from course.simulation.measure import DETECTION_LIMIT, LOST_SENSITIVITY, Measured, measure
+from course.simulation.measure import DETECTION_LIMIT, Measured, less_sensitive, measure
 from course.simulation.story import live, programme_sets, risk_variants
 from reference_impl.cohort import MultiOmics
 
@@ -68,7 +68,7 @@ def simulate_cohort(seed: int) -> tuple[MultiOmics, dict[str, Any]]:
         pool_samples={name: part.pool_samples for name, part in measured.items() if part.pool_samples is not None},
         calls={name: part.calls for name, part in measured.items() if part.calls is not None},
     )
-    truth = describe(patients, plan) | _measurement_truth(features, cohort)
+    truth = describe(patients, plan) | _measurement_truth(features, plan, cohort)
     return cohort, truth
 
 
@@ -125,7 +125,7 @@ def _mix_versions(
     tables["protein"] = tables["protein"].assign(gene=[written(genes) for genes in tables["protein"]["gene"]])
 
 
-def _measurement_truth(features: Features, cohort: MultiOmics) -> dict[str, Any]:
+def _measurement_truth(features: Features, plan: Plan, cohort: MultiOmics) -> dict[str, Any]:
     """The truth that only exists after measuring: limits, identifiers, ions, and what each programme acts on."""
     rna, protein = cohort.layers["rna"].columns, cohort.features["protein"]["gene"]
     sets = programme_sets(features)
@@ -142,7 +142,7 @@ def _measurement_truth(features: Features, cohort: MultiOmics) -> dict[str, Any]
     return {
         "below_detection": {
             "log2_limit": DETECTION_LIMIT,
-            "less_sensitive": {"layer": LESS_SENSITIVE[0], "batch": LESS_SENSITIVE[1], "log2_lost": LOST_SENSITIVITY},
+            "less_sensitive": less_sensitive(plan),
             "missing_share": missing,
         },
         "identifier_versions": {

@@ -27,7 +27,7 @@ BATCHES = {
 SWAPPED_LAYER = "rna"
 CYCLE_LAYER = "protein"
 DUPLICATE_LAYER = "genotype"
-LESS_SENSITIVE = ("protein", "run4")
+LESS_SENSITIVE_LAYER = "protein"
 FAILURES = {"low_depth": 3, "mitochondrial": 3, "degraded": 3, "overamplified": 2}
 # Chance of a case to be sequenced in each flow cell; controls the other way round.
 CONFOUNDED = np.array([0.55, 0.30, 0.15])
@@ -39,6 +39,7 @@ class Plan:
 
     owner: dict[str, NDArray[np.int64]]
     batch: dict[str, NDArray[np.str_]]
+    less_sensitive: str  # the batch of LESS_SENSITIVE_LAYER whose instrument had lost sensitivity
     present: dict[str, NDArray[np.bool_]]
     failed: dict[int, str]  # position of the label → kind of failure of its RNA library
     recorded_sex: NDArray[np.str_]
@@ -74,6 +75,8 @@ def plan_faults(patients: Patients, stream: Stream) -> Plan:
     return Plan(
         owner=owner,
         batch=_batches(case, stream("batches")),
+        # A stream of its own: which run it is changes nothing else.
+        less_sensitive=str(stream("detection limits").choice(BATCHES[LESS_SENSITIVE_LAYER])),
         present=_present(patients, stream("present"), keep={*pair, *cycle, *duplicate, wrong_sex}),
         failed=failed,
         recorded_sex=recorded,

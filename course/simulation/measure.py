@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from course.simulation.catalog import X_INACTIVATION, Y_LINKED, gene_of, positions
-from course.simulation.faults import BATCHES, LAYERS, LESS_SENSITIVE, Plan
+from course.simulation.faults import BATCHES, LAYERS, LESS_SENSITIVE_LAYER, Plan
 from course.simulation.features import Features, Stream
 from course.simulation.story import Matrix, Patients
 
@@ -216,9 +216,14 @@ def _call_genotypes(
     return pd.DataFrame(dosage, index=patients.labels, columns=near.index[best])
 
 
-def detection_limits(layer: str, batch: NDArray[np.str_]) -> Matrix:
+def less_sensitive(plan: Plan) -> dict[str, Any]:
+    """Return the batch whose instrument saw less, and by how much, as plain values."""
+    return {"layer": LESS_SENSITIVE_LAYER, "batch": plan.less_sensitive, "log2_lost": LOST_SENSITIVITY}
+
+
+def detection_limits(layer: str, batch: NDArray[np.str_], plan: Plan) -> Matrix:
     """log2 of the detection limit in each sample's batch."""
-    less = np.array([(layer, name) == LESS_SENSITIVE for name in batch])
+    less = (layer == LESS_SENSITIVE_LAYER) & (batch == plan.less_sensitive)
     return DETECTION_LIMIT[layer] + LOST_SENSITIVITY * less
 
 
@@ -245,12 +250,12 @@ def _intensities(layer: str, features: Features, patients: Patients, plan: Plan,
     pooled = pooled + 0.15 * _steady(rng, (len(labels), 1)) + 0.5 * noise * rng.normal(size=pooled.shape)
 
     def record(x: Matrix, batches: NDArray[np.str_], index: pd.Index) -> pd.DataFrame:
-        seen = x >= detection_limits(layer, batches)[:, None]
+        seen = x >= detection_limits(layer, batches, plan)[:, None]
         seen &= rng.random(x.shape) > 0.004
         return pd.DataFrame(np.where(seen, _significant(2**x), np.nan), index=index, columns=columns)
 
     def limit(batches: NDArray[np.str_]) -> Matrix:
-        return _significant(2 ** detection_limits(layer, batches))
+        return _significant(2 ** detection_limits(layer, batches, plan))
 
     return Measured(
         record(log2, batch, patients.labels),

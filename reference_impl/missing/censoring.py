@@ -88,6 +88,8 @@ def censored_values(y: Any, limit: Any) -> tuple[np.ndarray, np.ndarray]:
         limits = np.full(len(values), require_number(limit, "limit"))
     else:
         require_same_labels(y, limit, ("y", "limit"))
+        if isinstance(y, pd.Series) and np.shape(limit) == np.shape(y):
+            limit = pd.Series(np.asarray(limit), index=y.index)  # so that messages name the sample
         limits = as_vector(limit, "limit", length=len(values))
     below = values < limits  # False for NaN
     if below.any():

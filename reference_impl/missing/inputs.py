@@ -44,13 +44,16 @@ def as_mask(values: Any, name: str, length: int) -> np.ndarray:
     array([ True, False])
     >>> as_mask([1, 0], "group", 2)
     Traceback (most recent call last):
-    ValueError: group must be True or False for each of 2 samples; got int64 of shape (2,)
+    ValueError: group must be True or False; sample 0 has 1
     """
     mask = np.array(values)
-    if mask.dtype != bool or mask.shape != (length,):
-        raise ValueError(
-            f"{name} must be True or False for each of {length} samples; got {mask.dtype} of shape {mask.shape}"
-        )
+    if mask.shape != (length,):
+        raise ValueError(f"{name} must be True or False for each of {length} samples; got shape {mask.shape}")
+    if mask.dtype != bool:
+        strange = [not isinstance(value, (bool, np.bool_)) for value in mask.tolist()]
+        at = strange.index(True)
+        sample = values.index[at] if isinstance(values, pd.Series) else at
+        raise ValueError(f"{name} must be True or False; sample {sample!r} has {mask.tolist()[at]!r}")
     return mask
 
 

@@ -262,7 +262,7 @@ def with_some_gaps(x: Any) -> np.ndarray:
     return values
 
 
-def normal_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normal_moments(values: Any) -> tuple[np.ndarray, np.ndarray]:
     """Maximum-likelihood mean and covariance (divisor n) of normal samples with gaps, by the EM algorithm.
 
     Each round fills the sums that the mean and covariance are made of with what is expected of the lost values, given
@@ -273,11 +273,13 @@ def normal_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (array([1.6, 1.7]), array([[2.24, 1.68],
            [1.68, 1.51]]))
     """
-    seen = ~np.isnan(values)
-    rows = values[seen.any(axis=1)]
+    names, values = labels(values, 1), as_matrix(values, "values", missing=True)
+    if np.isnan(values).all(axis=0).any():
+        raise ValueError(f"column {names[int(np.argmax(np.isnan(values).all(axis=0)))]!r} has no value at all")
+    rows = values[~np.isnan(values).all(axis=1)]
     centre, scale = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
     if (scale == 0).any():
-        raise ValueError(f"column {int(np.argmax(scale == 0))} has one value only, so it has no covariance")
+        raise ValueError(f"column {names[int(np.argmax(scale == 0))]!r} has one value only, so it has no covariance")
     rows = (rows - centre) / scale
     seen = ~np.isnan(rows)
     patterns, member = np.unique(seen, axis=0, return_inverse=True)

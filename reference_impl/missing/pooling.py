@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from reference_impl.missing.inputs import as_mask, as_vector
+from reference_impl.missing.inputs import as_mask, as_vector, require_same_labels
 from reference_impl.validation import require_between, require_number
 
 LEAST_LAMBDA = 1e-4  # as in mice: identical estimates still have finite degrees of freedom
@@ -126,8 +126,8 @@ def delta_sensitivity(
 
     Raises
     ------
-    ValueError : fewer than two imputations, or of different length; masks that are not bool or that do not fit; a group
-        of fewer than two samples; no δ
+    ValueError : fewer than two imputations, or of different length; masks that are not bool or that do not fit; Series
+        whose samples differ in name or order; a group of fewer than two samples; no δ
 
     References
     ----------
@@ -172,6 +172,9 @@ def require_sensitivity(imputations: Any, imputed: Any, group: Any) -> tuple[lis
         raise ValueError(f"at least 2 imputations are needed; got {len(given)}")
     first = as_vector(given[0], "imputation 0")
     tables = [as_vector(table, f"imputation {j}", length=len(first)) for j, table in enumerate(given)]
+    named = [(f"imputation {j}", table) for j, table in enumerate(given)] + [("imputed", imputed), ("group", group)]
+    for name, values in named[1:]:
+        require_same_labels(given[0], values, ("imputation 0", name))
     shifted, cases = as_mask(imputed, "imputed", len(first)), as_mask(group, "group", len(first))
     if min(cases.sum(), (~cases).sum()) < 2:
         raise ValueError(

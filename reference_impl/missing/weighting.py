@@ -10,6 +10,11 @@ from scipy.special import expit
 from reference_impl.missing.inputs import as_vector, require_same_labels, scaled_columns
 from reference_impl.validation import as_matrix, labels
 
+NEVER_SEEN = (
+    "some kind of sample was never (or always) seen, and no weight can stand for it. "
+    "Leave that covariate out, or merge its levels"
+)
+
 
 def inverse_probability_mean(y: Any, covariates: Any) -> tuple[float, float]:
     """Estimate the mean of a variable with gaps: every observed value counts for 1/π, π its chance to be observed.
@@ -88,7 +93,13 @@ def as_gapped_variable(y: Any, covariates: Any) -> tuple[np.ndarray, np.ndarray]
         raise ValueError("y has no gap: its plain mean needs no weights")
     if n_observed < 2:
         raise ValueError(f"y has {n_observed} observed values; at least 2 are needed")
-    return values, scaled_columns(table, labels(covariates, 1), "covariate")
+    names = labels(covariates, 1)
+    scaled = scaled_columns(table, names, "covariate")
+    seen = ~np.isnan(values)
+    for name, column in zip(names.tolist(), scaled.T, strict=True):
+        if column[seen].min() >= column[~seen].max() or column[seen].max() <= column[~seen].min():
+            raise ValueError(f"covariate {name!r} alone tells without error who is observed: {NEVER_SEEN}")
+    return values, scaled
 
 
 def fit_logistic(design: np.ndarray, outcome: np.ndarray) -> np.ndarray:
@@ -112,7 +123,4 @@ def fit_logistic(design: np.ndarray, outcome: np.ndarray) -> np.ndarray:
         coefficients = coefficients + step * min(1.0, 5.0 / max(float(np.abs(design @ step).max()), 1e-300))
         if np.abs(design @ step).max() < 1e-9:  # Newton squares its error: the next would be below rounding
             return coefficients
-    raise ValueError(
-        "the covariates tell without error who is observed: some kind of sample was never (or always) seen, and no "
-        "weight can stand for it. Leave that covariate out, or merge its levels"
-    )
+    raise ValueError(f"the covariates together tell without error who is observed: {NEVER_SEEN}")

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from course.checking.runner import load_test_file
 from course.errors import CourseError
-from course.paths import COHORT, DATA, TRUTH
+from course.paths import COHORT, DATA, TRUTH, hidden_tests
 from course.simulation import PUBLIC_SEED, draw_class_cohort, freeze_cohort, simulate_cohort
 from course.simulation.accept import (
     FOUND,
@@ -27,7 +28,7 @@ from course.simulation.accept import (
 )
 from course.simulation.catalog import real
 from course.simulation.draw import MAX_ATTEMPTS, seed_of
-from course.simulation.faults import FAILURES
+from course.simulation.faults import BATCHES, FAILURES
 from course.simulation.freeze import differences, read_truth, tables_of, write_truth
 from course.simulation.story import REACTIONS
 from reference_impl.cohort import MultiOmics, load
@@ -479,15 +480,33 @@ def test_a_fault_that_is_not_there_is_a_complaint(cohort, truth):
 
 @pytest.mark.slow
 def test_on_twenty_keys_only_fusion_finds_the_subtypes_and_the_first_draw_will_do():
-    """No single layer recovers the subtypes well; their fusion does; every planted fault is found."""
-    first_draw = 0
+    """No single layer recovers the subtypes well; their fusion does; every planted fault is found.
+
+    Any of the four protein runs may be the one that saw less, and unit 07's hidden tests accept what its lesson finds.
+    """
+    first_draw, weak_runs = 0, set()
     for number in range(N_KEYS):
         cohort, truth = simulate_cohort(seed_of(b"class %d" % number, 1))
         agreement = subtype_agreement(cohort, truth)
         assert agreement["fusion"] >= FOUND, (number, agreement)
         assert agreement.drop("fusion").max() < min(HIDDEN + 0.05, agreement["fusion"] - 0.2), (number, agreement)
         first_draw += planted_faults_found(cohort, truth) == []
+        weak_runs.add(find_less_sensitive_run(cohort, truth))
     assert first_draw >= N_KEYS - 3
+    assert weak_runs == set(BATCHES["protein"])
+
+
+def find_less_sensitive_run(cohort: MultiOmics, truth: dict[str, Any]) -> str:
+    """Run and loss as the lesson of unit 07 reads them off the lowest values, judged by its hidden tests."""
+    proteins, batch = np.log2(cohort.layers["protein"]), cohort.samples["protein"]["batch"]
+    lowest = proteins.min(axis=1).groupby(batch).min()
+    weak = str(lowest.idxmax())
+    answer = (weak, lowest[weak] - lowest.drop(weak).min())
+    hidden = load_test_file(hidden_tests("07_missing_data"))
+    hidden.test_the_run_that_saw_less(answer, truth)
+    hidden.test_how_much_it_lost(answer, truth)
+    hidden.test_limits_agree_with_the_manual(answer, cohort)
+    return weak
 
 
 # ------------------------------------------------------------------ a class's own

@@ -596,7 +596,7 @@ def _distances(a, b, *, spread=None):
     anchors = reference._shared_anchors(a, b)
     total = np.zeros((len(a), len(b)))
     for anchor in anchors:
-        ours, theirs = a[anchor].to_numpy()[:, None], b[anchor].to_numpy()[None, :]
+        ours, theirs = reference._comparable(a[anchor])[:, None], reference._comparable(b[anchor])[None, :]
         if not reference._is_quantity(a[anchor]):
             total += ours != theirs
             continue
@@ -720,3 +720,22 @@ def takes_any_anchor(clinical_a, clinical_b):
         for anchor in anchors:
             distance += clinical_a[anchor].to_numpy()[:, None] != clinical_b[anchor].to_numpy()[None, :]
         return _map(distance / max(len(anchors), 1), clinical_a, clinical_b)
+
+
+@mistake(
+    of="anchor_map",
+    en="You subtract quantities as they are stored. Whole numbers of 8 bits wrap around (40 − 60 gives 236); a date "
+    "is no number: make floats of them with `_comparable` first.",
+    zh="你直接用存储的类型相减。8 位整数会回绕，40 − 60 变成 236；日期则根本不是数。请先用 `_comparable` 转成浮点数。",
+)
+def subtracts_as_stored(clinical_a, clinical_b):
+    anchors = reference._shared_anchors(clinical_a, clinical_b)
+    total = np.zeros((len(clinical_a), len(clinical_b)))
+    for anchor in anchors:
+        ours, theirs = clinical_a[anchor].to_numpy()[:, None], clinical_b[anchor].to_numpy()[None, :]
+        if pd.api.types.is_numeric_dtype(clinical_a[anchor]) and clinical_a[anchor].dtype != bool:
+            spread = max(ours.max(), theirs.max()) - min(ours.min(), theirs.min())
+            total += np.abs(ours - theirs) / spread if spread > 0 else 0
+        else:
+            total += ours != theirs
+    return _map(total / len(anchors), clinical_a, clinical_b)

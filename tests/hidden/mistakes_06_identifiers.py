@@ -291,7 +291,33 @@ def unique_adds(x, mapping, *, how):
     return reference.to_genes(x, mapping, how=how)
 
 
+@mistake(
+    of="to_genes",
+    en='A target such as "HBA1;HBA2" is two genes in one text, and you took it for one gene. Refuse it, as '
+    "`single_targets` does.",
+    zh='像 "HBA1;HBA2" 这样的目标是写在一起的两个基因，你却把它当成了一个。应拒绝：`single_targets` 正是做这件事的。',
+)
+def believes_joined_genes(x, mapping, *, how):
+    return reference.to_genes(x, _without_joined(mapping), how=how)
+
+
+def _without_joined(mapping):
+    """The mapping, with another mark in place of the separator."""
+    pairs = tuple((source, target.replace(";", "+")) for source, target in mapping.pairs)
+    return reference.Mapping(pairs, mapping.name, mapping.version, mapping.date, mapping.source)
+
+
 # ---------------------------------------------------------------- protein_groups
+
+
+@mistake(
+    of="protein_groups",
+    en='A target such as "HBA1;HBA2" is two genes in one text, and you took it for one gene. Refuse it, as '
+    "`single_targets` does.",
+    zh='像 "HBA1;HBA2" 这样的目标是写在一起的两个基因，你却把它当成了一个。应拒绝：`single_targets` 正是做这件事的。',
+)
+def believes_joined_genes_of_a_protein(accessions, mapping):
+    return reference.protein_groups(accessions, _without_joined(mapping))
 
 
 def _relations(table, genes_of):

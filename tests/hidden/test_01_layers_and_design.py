@@ -731,6 +731,19 @@ def test_anchor_that_is_the_same_for_all(anchor_map, draw):
 
 
 @points(1)
+def test_quantities_of_every_kind(anchor_map, draw):
+    """Whole numbers of 8 bits are subtracted without wrapping around, and dates are quantities: near days are near.
+
+    8 位整数相减时不得回绕；日期也是数量：相近的日子距离就小。"""
+    a, b = draw.clinic(11)[["age"]], draw.clinic(13, "B")[["age"]]
+    small = [table.assign(age=table["age"].astype("uint8")) for table in (a, b)]
+    same_map(anchor_map(*small), reference.anchor_map(a, b))
+    day = pd.Timestamp("2021-03-01")
+    dates = [pd.DataFrame({"seen": day + pd.to_timedelta(7 * table["age"], unit="D")}) for table in (a, b)]
+    same_map(anchor_map(*dates), reference.anchor_map(a, b))
+
+
+@points(1)
 def test_unusable_anchors_are_refused(anchor_map, draw):
     """Gaps, an anchor that is text here and numbers there, no anchor at all, and a study b of one are refused.
 

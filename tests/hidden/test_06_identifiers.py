@@ -349,6 +349,18 @@ def test_nothing_maps(to_genes, draw):
     assert report.n_mapped == 1
 
 
+@points(1)
+def test_two_genes_in_one_text_are_refused(to_genes, draw):
+    """A target that is two genes in one text, joined by ";", is refused: it would pass for the name of a gene.
+
+    把两个基因用 ";" 写在一起的目标应拒绝：它会冒充一个基因的名字。"""
+    x, mapping = draw.features_of_genes()
+    joined = mapping_of([*mapping.pairs, ("f10", "g2;g9")])
+    with pytest.raises(ValueError, match=r"."):
+        to_genes(x, joined, how="sum")
+    assert to_genes(x, mapping, how="sum")[0].notna().all(axis=None)
+
+
 # ---------------------------------------------------------------- protein_groups
 
 
@@ -439,6 +451,18 @@ def test_only_accessions_each_once(protein_groups, draw):
     for bad in ([*wanted, "NKX2-5"], [*wanted, wanted[3]], [*wanted, "ENSG00000141510"]):
         with pytest.raises(ValueError, match=r"."):
             protein_groups(bad, mapping)
+
+
+@points(1)
+def test_two_genes_of_a_protein_in_one_text_are_refused(protein_groups, draw):
+    """A target that is two genes in one text, joined by ";", is refused: it would link with neither of the two.
+
+    把两个基因用 ";" 写在一起的目标应拒绝：它与两个基因中的哪一个都连不上。"""
+    wanted, mapping, a, g = draw.proteins()
+    joined = mapping_of([*mapping.pairs, (a[6], f"{g[0]};{g[2]}")])
+    with pytest.raises(ValueError, match=r"."):
+        protein_groups(wanted, joined)
+    assert protein_groups(wanted, mapping)["genes"].str.contains(";").any()
 
 
 # ---------------------------------------------------------------- neutral_mass

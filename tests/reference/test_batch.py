@@ -419,6 +419,7 @@ def test_dependent_columns() -> None:
 X, BATCH = study(20)
 SHORT = BATCH.iloc[:-3]
 GAP = BATCH.where(BATCH.index != "P004")
+ONE_LEFT = X["g2"].where((BATCH != "run2") | (BATCH.index == BATCH.index[BATCH == "run2"][0]))
 EMPTY = X.mask((X.columns == "g6") & (BATCH.to_numpy()[:, None] == "run2"))
 
 
@@ -449,10 +450,18 @@ EMPTY = X.mask((X.columns == "g6") & (BATCH.to_numpy()[:, None] == "run2"))
         (lambda: remove_batch(X, BATCH, covariates=np.ones((4, 2))), "a row for each of the 25"),
         (lambda: remove_batch(X, BATCH, covariates=X.iloc[:, [0, 0]]), "column 'g0' twice"),
         (lambda: reference_shift(X, BATCH, BATCH == "run1"), "batch 'run2' has no reference sample"),
-        (lambda: reference_shift(X, BATCH, np.ones(25)), "True and False; got float64"),
+        (lambda: reference_shift(X, BATCH, np.ones(25)), "True and False; sample 'P000' has .*1.0"),
+        (
+            lambda: reference_shift(X, BATCH, pd.Series([True, None] + [False] * 23, index=X.index, dtype=object)),
+            "sample 'P001' has None",
+        ),
+        (lambda: pc_association(X.assign(g2=np.nan), BATCH), "row 'P000', column 'g2'"),
         (lambda: spike_in_shift(X, BATCH, ["ERCC"]), "no column 'ERCC'"),
         (lambda: spike_in_shift(X, BATCH, []), "there is none"),
-        (lambda: spike_in_shift(EMPTY, BATCH, ["g6"]), "none of the 1 spike-ins"),
+        (
+            lambda: spike_in_shift(EMPTY, BATCH, ["g6"]),
+            "none of the 1 spike-ins was seen in every.*'g6', for one, is missing in batch 'run2'",
+        ),
         (lambda: confounding(BATCH, ["case"] * 25), "group is case in all 25 samples"),
         (lambda: confounding(BATCH, ["case"] * 4), "25 rows"),
         (lambda: confounding([], []), "one per sample"),
@@ -460,7 +469,9 @@ EMPTY = X.mask((X.columns == "g6") & (BATCH.to_numpy()[:, None] == "run2"))
         (lambda: combat(X, BATCH, reference="run7"), "'run1', 'run2', 'run3'; got 'run7'"),
         (lambda: combat(*study(21, (6, 1, 5)), reference="run2", mean_only=True), "'run2' has one sample"),
         (lambda: combat(EMPTY, BATCH), r"feature 'g6' has 0 value\(s\) in batch 'run2' and needs 2"),
+        (lambda: combat(EMPTY.assign(g2=ONE_LEFT), BATCH), r"feature 'g2' has 1 value\(s\) in batch 'run2'"),
         (lambda: combat(X[["g1"]], BATCH), "at least 2 features must vary"),
+        (lambda: combat(X[["g1", "g2"]].assign(g2=5.0), BATCH), "got 1; 'g2', for one, does not"),
         (lambda: combat(pd.concat([X, X], axis=1), BATCH), "column label 'g0' twice"),
         (lambda: combat(X[["g1", "g1"]].set_axis(["u", "v"], axis=1), BATCH), "all 2 features are equal"),
         (lambda: prior_moments([1.0], [2.0]), "2 or more"),

@@ -276,6 +276,10 @@ def test_network_keeps_labels_and_leaves_its_input_alone() -> None:
             r"feature 'b' lacks 2 of 3 values \(1 features have gaps\)",
         ),
         (lambda: feature_network(pd.DataFrame([[1, 2]] * 3, columns=["a", "a"]), threshold=0.5), "label 'a' twice"),
+        (
+            lambda: feature_network(pd.DataFrame({"a": [1.0, 2, np.inf]}, index=["P1", "P2", "P3"]), threshold=0.5),
+            "infinite value.* row 'P3', column 'a'",
+        ),
     ],
 )
 def test_bad_input_of_a_network(call: Any, message: str) -> None:
@@ -393,7 +397,11 @@ def named(n: int, names: list[str]) -> pd.DataFrame:
         (network(3), network(3), "neither network has a link"),
         (named(2, ["x", "y"]), network(2, (0, 1)), "two DataFrames or two arrays"),
         (named(2, ["x", "y"]), named(2, ["x", "z"]), "'y' is in one only"),
-        (named(2, ["x", "y"]).loc[["y", "x"]], named(2, ["x", "y"]), "network a must have the same features"),
+        (
+            named(2, ["x", "y"]).loc[["y", "x"]],
+            named(2, ["x", "y"]),
+            "network a must have the same features.*row 0 is 'y' and column 0 is 'x'",
+        ),
     ],
 )
 def test_bad_networks(a: Any, b: Any, message: str) -> None:
@@ -475,6 +483,47 @@ def test_labels_may_be_numbers_and_truth_is_a_category() -> None:
     assert anchor_map(a, b)["match"].tolist() == [12, 11]
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int8", "float32", "Int64", "Float64"])
+def test_a_quantity_is_the_same_in_every_type_of_number(kind: str) -> None:
+    """Whole numbers of 8 bits do not wrap around: 40 − 60 is −20 and not 236."""
+    low = pd.DataFrame({"visits": [0, 100]}, index=["A1", "A2"])
+    high = pd.DataFrame({"visits": [120, 99, 3]}, index=["B1", "B2", "B3"])
+    found = anchor_map(low.astype(kind), high.astype(kind))
+    assert found["match"].tolist() == ["B3", "B2"]
+    assert_allclose(found["distance"], [3 / 120, 1 / 120])
+
+
+def days(*texts: str) -> pd.Series:
+    return pd.to_datetime(pd.Series(texts))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda column: column,
+        lambda column: column.astype("datetime64[s]"),
+        lambda column: column.dt.tz_localize("Asia/Shanghai"),
+        lambda column: column.dt.date.astype(object),
+        lambda column: column - pd.Timestamp("2000-01-01"),
+    ],
+    ids=["dates", "seconds", "time zone", "objects", "durations"],
+)
+def test_dates_are_quantities(kind: Any) -> None:
+    """The nearest day is the nearest, and not every other day equally far."""
+    a = kind(days("2021-03-01", "2021-06-01")).to_frame("seen").set_axis(["A1", "A2"])
+    b = kind(days("2021-05-25", "2021-03-04", "2020-01-01")).to_frame("seen").set_axis(["B1", "B2", "B3"])
+    found = anchor_map(a, b)
+    assert found["match"].tolist() == ["B2", "B1"]
+    assert_allclose(found["distance"], [3 / 517, 7 / 517])  # 2020-01-01 to 2021-06-01 are 517 days
+
+
+def test_dates_of_two_kinds_are_refused() -> None:
+    a = days("2021-03-01", "2021-06-01").to_frame("seen")
+    for other in (a.astype(str), a["seen"].dt.tz_localize("UTC").to_frame(), a["seen"].dt.year.to_frame()):
+        with pytest.raises(ValueError, match=r"anchor 'seen' holds dates \(datetime64.* in clinical_a and "):
+            anchor_map(a, other)
+
+
 def test_the_cohort_finds_itself_again_and_nobody_else() -> None:
     """With all anchors each patient is told apart; those without metabolites have no counterpart and are not mutual."""
     cohort = load("cohort")
@@ -494,8 +543,12 @@ def test_the_cohort_finds_itself_again_and_nobody_else() -> None:
         (A, B.set_axis(["B1", "B1", "B2"]), "clinical_b has the row label 'B1' twice"),
         (A[["age"]], B[["sex"]], r"no column in common: \['age'\] and \['sex'\]"),
         (A.assign(age=[40, np.nan, 3]), B, "anchor 'age' is missing for 1 patients of clinical_a, 'A2' first"),
-        (A, B.assign(age=[1.0, np.inf, 2.0]), "anchor 'age' has an infinite value in clinical_b"),
-        (A, B.assign(sex=[0, 1, 0]), "anchor 'sex' is .* in clinical_a and int64 in clinical_b"),
+        (A, B.assign(age=[1.0, np.inf, 2.0]), "anchor 'age' is infinite for 'B2' of clinical_b"),
+        (
+            A,
+            B.assign(sex=[0, 1, 0]),
+            r"anchor 'sex' holds categories .* in clinical_a and numbers \(int64\) in clinical_b",
+        ),
     ],
 )
 def test_bad_clinical_tables(a: Any, b: Any, message: str) -> None:

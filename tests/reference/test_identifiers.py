@@ -235,6 +235,19 @@ def test_tables_that_make_no_genes_are_refused():
         to_genes(pd.concat([VALUES, VALUES[["P69905"]]], axis=1), GENES, how="sum")
 
 
+def test_two_genes_in_one_text_are_refused_by_name():
+    """Taken for a gene, the text "HBA1;HBA2" of one feature would add up with the pair of another."""
+    joined = Mapping([("P69905", "HBA1"), ("P69905", "HBA2"), ("P68871", "HBA1;HBA2")], **PROVENANCE)
+    x = pd.DataFrame({"P69905": [80.0], "P68871": [1.0]}, index=["P001"])
+    message = "the target 'HBA1;HBA2' of 'P68871' holds more than one identifier; give a pair for each"
+    with pytest.raises(ValueError, match=message):
+        to_genes(x, joined, how="sum")
+    with pytest.raises(ValueError, match=message):
+        protein_groups(x.columns, joined)
+    # As a source it is a label like any other: that of a pair which an earlier step could not tell apart.
+    assert coverage(["HBA1;HBA2"], joined.inverse()).n_mapped == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_sum_keeps_the_total_of_what_mapped(seed):
@@ -408,6 +421,7 @@ def test_annotation_equals_brute_force(seed, ppm):
         ([100.0], database([0.0]), 5, "database must be above 0"),
         ([np.nan], database([1.0]), 5, "masses must be above 0"),
         ([1.0, 2.0, -3.0], database([1.0]), 5, r"got -3\.0 at 2$"),
+        (pd.Series([1.0, "heavy"], index=["a", "b"], dtype=object), database([1.0]), 5, "got 'heavy' at 'b'"),
         (pd.Series([1.0, np.nan], index=["a", "b"]), database([1.0]), 5, "got nan at 'b'"),
         ([100.0], database([1.0, 0.0], ["water", "nothing"]), 5, "got 0.0 at 'nothing'"),
         (100.0, database([1.0]), 5, "one column"),
@@ -689,9 +703,13 @@ def test_retention_indices():
     ladder = pd.Series([100.0, 220.0, 320.0], index=[8, 10, 11])
     assert_allclose(retention_index([100.0, 160.0, 270.0, 320.0], ladder), [800, 900, 1050, 1100], rtol=1e-12)
     assert np.isnan(retention_index([99.0, 321.0], ladder)).all()
-    for bad in (ladder.iloc[:1], ladder.iloc[::-1], pd.Series([3.0, 2.0], index=[8, 9])):
+    for bad in (ladder.iloc[:1], ladder.iloc[::-1], pd.Series([3.0, 2.0], index=[8, 9]), [1.0, 2.0]):
         with pytest.raises(ValueError, match="ladder"):
             retention_index([1.0], bad)
+    with pytest.raises(ValueError, match="alkane 9 at 2 follows alkane 8 at 3"):
+        retention_index([1.0], pd.Series([3.0, 2.0], index=[8, 9]))
+    with pytest.raises(ValueError, match="a retention time is missing at 'ion2'"):
+        retention_index(pd.Series([150.0, np.nan], index=["ion1", "ion2"]), ladder)
 
 
 # ---------------------------------------------------------------- the cohort

@@ -638,6 +638,11 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
         ),
         (lambda: little_mcar_test(np.vstack([X, [[np.nan, np.nan]]])), "one pattern only"),
         (lambda: little_mcar_test(np.column_stack([GAPPED, 2 * X[:, 0]])), "cannot be estimated"),
+        (
+            lambda: normal_moments(pd.DataFrame({"flat": [1.0, 1.0], "b": [1.0, 2.0]})),
+            "column 'flat' has one value only",
+        ),
+        (lambda: normal_moments(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan] * 2})), "column 'b' has no value at all"),
         (lambda: impute_knn(GAPPED, k=0), "k must be"),
         (lambda: draw_regression(X, Y, rng=R), "4 numbers for 12 samples"),
         (lambda: draw_regression(X[:3], [1.0, 2.0, 3.0], rng=R), "3 samples are too few for 2 predictors"),
@@ -669,7 +674,20 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
         (lambda: pool_rubin([1.0, 2.0], [1.0, 1.0], df_complete=0), "df_complete"),
         (lambda: pool_rubin([1.0, np.nan], [1.0, 1.0]), "missing"),
         (lambda: delta_sensitivity([Y[:3]], [True] * 3, [True] * 3, [0]), "at least 2 imputations"),
-        (lambda: delta_sensitivity([X[:, 0]] * 2, np.ones(12), np.arange(12) < 5, [0.0]), "imputed must be True or"),
+        (
+            lambda: delta_sensitivity([X[:, 0]] * 2, np.ones(12), np.arange(12) < 5, [0.0]),
+            "imputed must be True or False; sample 0 has 1",
+        ),
+        (
+            lambda: delta_sensitivity(
+                [pd.Series(X[:2, 0], index=["P1", "P2"])] * 2, pd.Series([True, True], index=["P2", "P1"]), [], [0.0]
+            ),
+            "sample 0 is 'P1' in imputation 0 and 'P2' in imputed",
+        ),
+        (
+            lambda: delta_sensitivity([X[:2, 0]] * 2, pd.Series([True, None], ["P1", "P2"]), [True, False], [0.0]),
+            "imputed must be True or False; sample 'P2' has None",
+        ),
         (lambda: delta_sensitivity([X[:, 0]] * 2, np.arange(12) < 5, np.arange(12) < 1, [0.0]), "at least 2 samples"),
         (lambda: delta_sensitivity([X[:, 0]] * 2, np.arange(12) < 5, np.arange(12) < 5, []), "deltas must hold"),
         (
@@ -684,7 +702,16 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
             lambda: inverse_probability_mean(Y, pd.DataFrame({"a": X[:4, 0], "twice": 2 * X[:4, 0]})),
             "covariate 'twice' is constant or a combination",
         ),
-        (lambda: inverse_probability_mean(Y, [[0.0], [0.0], [0.0], [1.0]]), "without error who is observed"),
+        (
+            lambda: inverse_probability_mean(Y, pd.DataFrame({"age": [40.0, 60.0, 80.0, 50.0], "run": [0.0, 0, 0, 1]})),
+            "covariate 'run' alone tells without error who is observed",
+        ),
+        (
+            lambda: inverse_probability_mean(
+                [1.0, 2.0, np.nan, np.nan, 3.0], [[0.0, 0], [2, 3], [0, 1], [2, 4], [3, 3.5]]
+            ),
+            "the covariates together tell without error who is observed",
+        ),
         (lambda: inverse_probability_mean([np.nan, np.nan, 1.0], [[0.0], [1.0], [2.0]]), "1 observed values"),
         (lambda: inverse_probability_mean(Y, GAPPED[:4]), "covariates has"),
         (lambda: censored_mean(pd.Series([18.0, 20.0], index=["P1", "P2"]), 19.0), "sample 'P1' is 18, below its"),
@@ -701,6 +728,10 @@ Y = np.array([20.0, 21.0, 22.0, np.nan])
         (lambda: censored_regression(Y, [[0.0], [1.0], [2.0], [3.0]], 19.0), "exactly"),
         (lambda: impute_left_censored(pd.DataFrame({"a": Y, "b": [np.nan] * 4}), 19.0, rng=R), "column 'b': at least"),
         (lambda: impute_left_censored(pd.DataFrame({"a": Y}), 20.5, rng=R), "column 'a': y of sample 0 is 20"),
+        (
+            lambda: impute_left_censored(pd.DataFrame({"a": Y}, index=list("wxyz")), [19.0, 19, 19, np.nan], rng=R),
+            "column 'a': limit of sample 'z' is missing",
+        ),
         (lambda: impute_left_censored(Y[:, None], 19.0, rng=1), "Generator"),
         (lambda: compare_treatments(n_repeats=1, rng=R), "n_repeats"),
         (lambda: compare_treatments(n_repeats=2, rng=R, rate=0.0), "rate"),
