@@ -33,8 +33,8 @@ def simulate_interaction(
 
     Notes
     -----
-    y is 1 if the product of the first gene and the first protein plus noise of standard deviation 0.3 is positive. Given
-    one of the two, the other is as likely to be positive as negative: each feature by itself is independent of y.
+    y is 1 if the product of the first gene and the first protein plus noise of standard deviation 0.3 is positive.
+    Given one of the two, the other is as likely to be positive as negative: a layer alone is independent of y.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def simulate_interaction(
 def simulate_complementary(
     n_samples: int = 200, *, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Patients whose risk has two independent sources, one in each layer: many small linear effects, and a few humps.
+    """Patients whose risk has two independent sources, one in each layer, each of a form of its own.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def simulate_complementary(
 
     Returns
     -------
-    layers : dict "rna" → (n_samples, 400), "metabolite" → (n_samples, 4), standard normal values
+    layers : dict "rna" → (n_samples, 200), "metabolite" → (n_samples, 30), values of mean 0 and variance 1
     y : (n_samples,) 0 or 1
 
     Raises
@@ -72,21 +72,20 @@ def simulate_complementary(
     Notes
     -----
     All genes follow one hidden factor a little (correlation 0.25 with it), and the risk rises with the factor: a linear
-    learner that shrinks adds them up. The risk also rises where either of the first two metabolites is far from its mean,
-    on either side: no linear learner sees that, a forest does.
+    learner that shrinks adds the genes up. The risk is also high where the first metabolite is far from its mean, on
+    either side (more than 0.7 standard deviations): no linear learner sees that, a forest does.
 
     Examples
     --------
     >>> layers, y = simulate_complementary(5, rng=np.random.default_rng(0))
     >>> layers["rna"].shape, layers["metabolite"].shape, y.shape
-    ((5, 400), (5, 4), (5,))
+    ((5, 200), (5, 30), (5,))
     """
     require_integer(n_samples, "n_samples")
     require_generator(rng)
     factor = rng.normal(size=n_samples)
-    rna = 0.25 * factor[:, None] + np.sqrt(1 - 0.25**2) * rng.normal(size=(n_samples, 400))
-    metabolite = rng.normal(size=(n_samples, 4))
-    far = (np.abs(metabolite[:, :2]) > 1.2).any(axis=1)
-    risk = 1.6 * factor + 3.5 * (far - 0.41)
+    rna = 0.25 * factor[:, None] + np.sqrt(1 - 0.25**2) * rng.normal(size=(n_samples, 200))
+    metabolite = rng.normal(size=(n_samples, 30))
+    risk = 2.5 * factor + 5 * ((np.abs(metabolite[:, 0]) > 0.7) - 0.48)
     y = rng.random(n_samples) < 1 / (1 + np.exp(-risk))
     return {"rna": rna, "metabolite": metabolite}, y.astype(int)
