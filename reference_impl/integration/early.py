@@ -190,7 +190,7 @@ def as_numbers(table: pd.DataFrame) -> np.ndarray:
     ValueError: sample 'P2' has an infinite value of 'TP53' in rna; values must be finite, or NaN where not measured
     """
     if not table.columns.is_unique:
-        name, feature = table.columns[table.columns.duplicated()][0]
+        name, feature = table.columns[table.columns.duplicated()].tolist()[0]
         raise ValueError(f"{name} has the column label {feature!r} twice or more; labels must be unique")
     try:
         matrix = table.to_numpy(dtype=float)
@@ -199,9 +199,9 @@ def as_numbers(table: pd.DataFrame) -> np.ndarray:
         raise ValueError(f"feature {text[1]!r} of {text[0]} is not numeric; layers are tables of numbers") from None
     if np.isinf(matrix).any():
         row, column = np.argwhere(np.isinf(matrix))[0]
-        name, feature = table.columns[column]
+        name, feature = table.columns.tolist()[column]
         raise ValueError(
-            f"sample {table.index[row]!r} has an infinite value of {feature!r} in {name}; values must be finite, or "
+            f"sample {table.index.tolist()[row]!r} has an infinite value of {feature!r} in {name}; values must be finite, or "
             "NaN where not measured"
         )
     return matrix
@@ -226,11 +226,12 @@ def as_outcome(y: Any, samples: pd.Index) -> np.ndarray:
     if isinstance(y, pd.Series) and not samples.equals(pd.RangeIndex(len(samples))) and not y.index.equals(samples):
         row = int(np.argmax(np.asarray(y.index) != np.asarray(samples)))
         raise ValueError(
-            f"row {row} is sample {samples[row]!r} in the layers and {y.index[row]!r} in y; "
+            f"row {row} is sample {samples.tolist()[row]!r} in the layers and {y.index.tolist()[row]!r} in y; "
             "order y as side_by_side(layers).index"
         )
     if pd.isna(values).any():
-        raise ValueError(f"y has no value for sample {samples[int(np.argmax(pd.isna(values)))]!r}; leave it out")
+        gap = samples.tolist()[int(np.argmax(pd.isna(values)))]
+        raise ValueError(f"y has no value for sample {gap!r}; leave it out")
     return values
 
 
@@ -271,7 +272,7 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         matrix = self._checked(table)
         few = np.sum(~np.isnan(matrix), axis=0) < 2
         if few.any():
-            name, feature = table.columns[int(np.argmax(few))]
+            name, feature = table.columns.tolist()[int(np.argmax(few))]
             raise ValueError(f"fewer than 2 training samples have feature {feature!r} of {name}; drop what is so rare")
         self.columns_ = table.columns
         self.centre_, self.divisor_ = np.empty((2, matrix.shape[1]))
@@ -303,11 +304,11 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         return np.array([f"{name}:{feature}" for name, feature in self.columns_], dtype=object)
 
     def _require_known(self, columns: pd.MultiIndex) -> None:
-        unknown = columns.difference(self.columns_)
+        unknown = columns.difference(self.columns_).tolist()
         if len(unknown):
             raise ValueError(f"feature {unknown[0][1]!r} of {unknown[0][0]} was not there when the model was fitted")
         there = set(columns.get_level_values(0))  # a layer that is missing as a whole is `missing`'s affair
-        lacking = [column for column in self.columns_.difference(columns) if column[0] in there]
+        lacking = [column for column in self.columns_.difference(columns).tolist() if column[0] in there]
         if lacking:
             raise ValueError(f"feature {lacking[0][1]!r} of {lacking[0][0]} is missing")
 
@@ -316,9 +317,9 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         gaps = np.isnan(matrix)
         if self.missing == "error" and gaps.any():
             row, column = np.argwhere(gaps)[0]
-            name, feature = table.columns[column]
+            name, feature = table.columns.tolist()[column]
             raise ValueError(
-                f"sample {table.index[row]!r} has no value for {feature!r} of {name}; use missing='mean', fill the "
+                f"sample {table.index.tolist()[row]!r} has no value for {feature!r} of {name}; use missing='mean', fill the "
                 "gaps inside the training fold, or integrate late"
             )
         return matrix

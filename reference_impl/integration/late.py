@@ -181,8 +181,8 @@ def checked_folds(cv: Any, y: np.ndarray, classifies: bool) -> list[tuple[np.nda
         both = np.intersect1d(train, test)
         if len(both):
             raise ValueError(f"the sample in row {both[0]} is in the training and the test part of one fold")
-        lacking = np.setdiff1d(y, y[train]) if classifies else []
-        if len(lacking):
+        lacking = np.setdiff1d(y, y[train]).tolist() if classifies else []
+        if lacking:
             raise ValueError(f"a training fold has no sample of class {lacking[0]!r}; use fewer or stratified folds")
     return folds
 
@@ -506,8 +506,8 @@ class LateIntegration(BaseEstimator):
     def _require_all_classes(self, y: np.ndarray) -> None:
         if not len(y):
             raise ValueError("no training sample has this layer; leave it out")
-        lacking = np.setdiff1d(self.classes_, y) if self._classifies else []
-        if len(lacking):
+        lacking = np.setdiff1d(self.classes_, y).tolist() if self._classifies else []
+        if lacking:
             raise ValueError(f"no training sample of class {lacking[0]!r} has this layer; leave the layer or class out")
 
     def _final(self) -> Any:
@@ -560,13 +560,13 @@ def split_blocks(layers: Any) -> tuple[pd.Index, dict[Any, Block]]:
         gaps = missing.any(axis=1) & present
         if gaps.any():
             raise ValueError(
-                f"{name} has gaps inside sample {table.index[int(np.argmax(gaps))]!r}; a sample may lack a whole "
+                f"{name} has gaps inside sample {table.index.tolist()[int(np.argmax(gaps))]!r}; a sample may lack a whole "
                 "layer, other gaps must be filled first, inside the training fold"
             )
         blocks[name] = Block(table.columns[mine].get_level_values(1), block, present)
     nothing = ~np.array([block.present for block in blocks.values()]).any(axis=0)
     if nothing.any():
-        raise ValueError(f"sample {table.index[int(np.argmax(nothing))]!r} has no layer; leave it out")
+        raise ValueError(f"sample {table.index.tolist()[int(np.argmax(nothing))]!r} has no layer; leave it out")
     return table.index, blocks
 
 

@@ -327,7 +327,8 @@ def on_log_scale(cohort, name):
     """A layer as the lesson prepares it."""
     table = cohort.layers[name]
     if name == "methylation":
-        return np.log2(table / (1 - table))
+        logit = np.log2(table / (1 - table))
+        return logit.fillna(logit.mean())
     if name == "rna":
         counts = table.loc[:, (cohort.features["rna"]["biotype"] != "spike_in").to_numpy()]
         counts = counts.loc[:, (counts >= 10).mean() >= 0.5] + 1
