@@ -201,8 +201,8 @@ def as_numbers(table: pd.DataFrame) -> np.ndarray:
         row, column = np.argwhere(np.isinf(matrix))[0]
         name, feature = table.columns.tolist()[column]
         raise ValueError(
-            f"sample {table.index.tolist()[row]!r} has an infinite value of {feature!r} in {name}; values must be finite, or "
-            "NaN where not measured"
+            f"sample {table.index.tolist()[row]!r} has an infinite value of {feature!r} in {name}; values must be "
+            "finite, or NaN where not measured"
         )
     return matrix
 
@@ -319,8 +319,8 @@ class BlockScaler(TransformerMixin, BaseEstimator):
             row, column = np.argwhere(gaps)[0]
             name, feature = table.columns.tolist()[column]
             raise ValueError(
-                f"sample {table.index.tolist()[row]!r} has no value for {feature!r} of {name}; use missing='mean', fill the "
-                "gaps inside the training fold, or integrate late"
+                f"sample {table.index.tolist()[row]!r} has no value for {feature!r} of {name}; use missing='mean', "
+                "fill the gaps inside the training fold, or integrate late"
             )
         return matrix
 
@@ -346,8 +346,8 @@ class EarlyIntegration(MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Peak memory of `fit` is MEMORY times the layers, besides what the learner takes. A learner that stops
-    before it has converged warns as it does alone (scikit-learn's `ConvergenceWarning` says what to change).
+    Peak memory of `fit` is 4 times the layers, besides what the learner takes. A learner that stops before it has
+    converged warns as it does alone (scikit-learn's `ConvergenceWarning` says what to change).
 
     Examples
     --------

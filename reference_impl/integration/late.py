@@ -308,9 +308,9 @@ def speaking_of(name: Any) -> Iterator[None]:
     """Let errors and warnings of convergence say which layer they are about.
 
     >>> with speaking_of("rna"):
-    ...     LogisticRegression(C=-1.0).fit([[0.0], [1.0]], ["case", "control"])
+    ...     raise ValueError("too few samples")
     Traceback (most recent call last):
-    ValueError: rna: The 'C' parameter of LogisticRegression must be ...
+    ValueError: rna: too few samples
     """
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -351,7 +351,7 @@ class LateIntegration(BaseEstimator):
     the average, and enter a stack as the share of each class (or the mean) in the training samples.
 
     Parameters of one layer's learner are set as `rna__C`, of one learner for all layers as `estimators__C`. Peak memory
-    of `fit` is MEMORY times the layers, besides what the learners take. A learner that stops before it has converged
+    of `fit` is 3 times the layers, besides what the learners take. A learner that stops before it has converged
     warns with the name of its layer, and says what to change.
 
     References
@@ -560,8 +560,8 @@ def split_blocks(layers: Any) -> tuple[pd.Index, dict[Any, Block]]:
         gaps = missing.any(axis=1) & present
         if gaps.any():
             raise ValueError(
-                f"{name} has gaps inside sample {table.index.tolist()[int(np.argmax(gaps))]!r}; a sample may lack a whole "
-                "layer, other gaps must be filled first, inside the training fold"
+                f"{name} has gaps inside sample {table.index.tolist()[int(np.argmax(gaps))]!r}; a sample may lack a "
+                "whole layer, other gaps must be filled first, inside the training fold"
             )
         blocks[name] = Block(table.columns[mine].get_level_values(1), block, present)
     nothing = ~np.array([block.present for block in blocks.values()]).any(axis=0)

@@ -284,7 +284,7 @@ def test_peak_memory_is_what_the_docstring_says():
         warnings.simplefilter("ignore")
         EarlyIntegration(SGDClassifier(max_iter=1, tol=None)).fit({"rna": np.eye(4)}, [0, 1, 0, 1])  # imports
         peak = peak_of(lambda: model.fit(layers, y), layers)
-    assert peak < 6, peak
+    assert peak < 4.5, peak
 
 
 def test_an_interaction_is_found_early_and_not_late():
