@@ -303,6 +303,8 @@ def test_a_class_that_a_layer_never_met(skill_weights, draw):
     y = np.array([0] * 8 + [1] * 8 + [2] * 4)
     told = {name: 0.6 * np.eye(3)[y] + 0.4 * draw.rng.dirichlet(np.ones(3), 20) for name in ("rna", "protein")}
     told["protein"][16:] = np.nan
+    told["lipid"] = told["rna"].copy()
+    told["lipid"][8:] = np.nan  # of one class alone: there is nothing to know
     expected = late.skill_weights(told, y)
     assert_allclose(skill_weights({name: labelled(table) for name, table in told.items()}, labelled(y)), expected)
 
@@ -497,11 +499,10 @@ def test_interval_knows_about_shared_samples(corrected_interval, draw):
     """The variance of the scores (divisor J − 1) is multiplied by 1/J + n_test/n_train; the quantile is of t, J − 1.
 
     得分的方差（除数 J − 1）乘以 1/J + n_test/n_train；分位数取自由度 J − 1 的 t 分布。"""
-    for n_scores in (2, 10, 50):
+    for n_scores, n_train, n_test in ((2, 1, 1), (10, 80, 20), (50, 90, int(draw.rng.integers(5, 30)))):
         scores = draw.rng.uniform(0.5, 1, n_scores)
-        n_test = int(draw.rng.integers(5, 30))
-        found = corrected_interval(scores, n_train=100 - n_test, n_test=n_test)
-        expected = late.corrected_interval(scores, n_train=100 - n_test, n_test=n_test)
+        found = corrected_interval(scores, n_train=n_train, n_test=n_test)
+        expected = late.corrected_interval(scores, n_train=n_train, n_test=n_test)
         assert_allclose(found[["mean", "low", "high"]], expected[["mean", "low", "high"]], rtol=1e-9)
 
 
