@@ -7,6 +7,8 @@ scaled first. Everything that is learned from data, means, standard deviations a
 The estimators here and in `reference_impl.integration.late` take a dict of layers, or the same as one table with
 columns (layer, feature), which scikit-learn can cut into folds: `side_by_side` makes it. A sample that lacks a layer is
 a row of NaN there.
+
+The learner is free: an elastic net, a random forest, a support vector machine, anything with scikit-learn's manners.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse.linalg import svds
+from scipy.linalg import eigvalsh
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from reference_impl.integration.layers import all_samples, named_layers
 from reference_impl.validation import as_matrix, labels, same_samples
@@ -111,43 +114,125 @@ def concatenate_blocks(layers: Any, *, scaling: str = "sqrt_p") -> Any:
 
 
 def block_scale(matrix: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and divisor of every feature of a block; NaN takes no part.
+    """Find what to subtract from each feature of a layer and what to divide it by, so that no layer drowns another.
 
     Parameters
     ----------
-    matrix : (n_samples, n_features)
-    scaling : as for `concatenate_blocks`
+    matrix : (n_samples, n_features) array of one layer; NaN takes no part
+    scaling : "none" (the divisor is the feature's standard deviation), "sqrt_p" (that times √p, for p features) or
+        "mfa" (that times the standard deviation of the first principal component of the z-scores)
 
     Returns
     -------
-    centre, divisor : (n_features,); the divisor is the standard deviation (1 where it is 0) times the block's own scale
+    centre, divisor : (n_features,) arrays in the units of the features
+
+    Raises
+    ------
+    ValueError : an unknown scaling, a feature with fewer than 2 values
+
+    Notes
+    -----
+    Standard deviations have ddof 1. A feature that never varies is divided by 1 in place of its standard deviation. The
+    first principal component is that of the z-scores with 0 where a value is missing; its standard deviation is their
+    largest singular value / √(n − 1), and 1 is taken where that is 0.
+
+    References
+    ----------
+    Escofier & Pagès 1994, Computational Statistics & Data Analysis 18:121 (multiple factor analysis)
 
     Examples
     --------
     >>> centre, divisor = block_scale(np.array([[0.0, 1.0, 0.0, 5.0], [2.0, 3.0, 4.0, 5.0]]), "sqrt_p")
+    >>> centre
+    array([1., 2., 2., 5.])
     >>> divisor.round(3)
     array([2.828, 2.828, 5.657, 2.   ])
     """
     if scaling not in SCALINGS:
         raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}; got {scaling!r}")
-    if len(matrix) < 2:
-        raise ValueError(f"a scale needs at least 2 samples; got {len(matrix)}")
+    seen = np.sum(~np.isnan(matrix), axis=0)
+    if seen.min() < 2:
+        raise ValueError(f"a scale needs at least 2 values; column {int(np.argmin(seen))} has {seen.min()}")
     centre = np.nanmean(matrix, axis=0)
-    deviation = np.nanstd(matrix, axis=0, ddof=1)
-    deviation = np.where(deviation > 1e-12 * np.maximum(np.abs(centre), 1e-300), deviation, 1.0)
+    varies = np.nanmax(matrix, axis=0) > np.nanmin(matrix, axis=0)
+    deviation = np.where(varies, np.nanstd(matrix, axis=0, ddof=1), 1.0)
     if scaling == "none":
         return centre, deviation
     if scaling == "sqrt_p":
         return centre, deviation * np.sqrt(matrix.shape[1])
     standard = np.nan_to_num((matrix - centre) / deviation)
-    largest = _first_singular_value(standard) / np.sqrt(len(matrix) - 1)
-    return centre, deviation * (largest if largest > 0 else 1.0)
+    largest = first_singular_value(standard) / np.sqrt(len(matrix) - 1)
+    return centre, deviation * (largest if varies.any() else 1.0)
 
 
-def _first_singular_value(matrix: np.ndarray) -> float:
-    if min(matrix.shape) < 3:
-        return float(np.linalg.norm(matrix, 2))
-    return float(svds(matrix, k=1, return_singular_vectors=False, v0=np.ones(min(matrix.shape)))[0])
+def first_singular_value(matrix: np.ndarray) -> float:
+    """Return the largest singular value of a table without computing the others.
+
+    >>> round(first_singular_value(np.array([[3.0, 0.0], [0.0, 4.0]])), 3)
+    4.0
+    """
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    last = len(gram) - 1
+    return float(np.sqrt(max(eigvalsh(gram, subset_by_index=[last, last])[0], 0.0)))
+
+
+def as_numbers(table: pd.DataFrame) -> np.ndarray:
+    """Return a table with columns (layer, feature) as floats; NaN may stand for what was not measured.
+
+    Raises
+    ------
+    ValueError : text or an infinite value, with its sample, feature and layer; a column twice
+
+    Examples
+    --------
+    >>> as_numbers(side_by_side({"rna": pd.DataFrame({"TP53": [1.0, np.inf]}, index=["P1", "P2"])}))
+    Traceback (most recent call last):
+    ValueError: sample 'P2' has an infinite value of 'TP53' in rna; values must be finite, or NaN where not measured
+    """
+    if not table.columns.is_unique:
+        name, feature = table.columns[table.columns.duplicated()].tolist()[0]
+        raise ValueError(f"{name} has the column label {feature!r} twice or more; labels must be unique")
+    try:
+        matrix = table.to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        text = next(column for column in table if not pd.api.types.is_numeric_dtype(table[column]))
+        raise ValueError(f"feature {text[1]!r} of {text[0]} is not numeric; layers are tables of numbers") from None
+    if np.isinf(matrix).any():
+        row, column = np.argwhere(np.isinf(matrix))[0]
+        name, feature = table.columns.tolist()[column]
+        raise ValueError(
+            f"sample {table.index.tolist()[row]!r} has an infinite value of {feature!r} in {name}; values must be "
+            "finite, or NaN where not measured"
+        )
+    return matrix
+
+
+def as_outcome(y: Any, samples: pd.Index) -> np.ndarray:
+    """Return the outcome as an array, one value per sample in their order.
+
+    Raises
+    ------
+    ValueError : another number of values, a missing one, labels of other samples or in another order
+
+    Examples
+    --------
+    >>> as_outcome(pd.Series([0, 1], index=["P2", "P1"]), pd.Index(["P1", "P2"]))
+    Traceback (most recent call last):
+    ValueError: row 0 is sample 'P1' in the layers and 'P2' in y; order y as side_by_side(layers).index
+    """
+    values = np.asarray(y)
+    if values.shape != (len(samples),):
+        raise ValueError(f"the layers have {len(samples)} samples and y has shape {values.shape}")
+    if isinstance(y, pd.Series) and not samples.equals(pd.RangeIndex(len(samples))) and not y.index.equals(samples):
+        row = int(np.argmax(np.asarray(y.index) != np.asarray(samples)))
+        raise ValueError(
+            f"row {row} is sample {samples.tolist()[row]!r} in the layers and {y.index.tolist()[row]!r} in y; "
+            "order y as side_by_side(layers).index"
+        )
+    if pd.isna(values).any():
+        gap = samples.tolist()[int(np.argmax(pd.isna(values)))]
+        raise ValueError(f"y has no value for sample {gap!r}; leave it out")
+    return values
 
 
 class BlockScaler(TransformerMixin, BaseEstimator):
@@ -157,6 +242,11 @@ class BlockScaler(TransformerMixin, BaseEstimator):
     ----------
     scaling : as for `concatenate_blocks`
     missing : "error", or "mean": what was not measured becomes the training mean (0)
+
+    Attributes
+    ----------
+    columns_ : MultiIndex of (layer, feature)
+    centre_, divisor_ : (all features,) arrays
 
     Examples
     --------
@@ -174,16 +264,17 @@ class BlockScaler(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError : a bad parameter, values missing with missing="error", a feature or layer that nobody has
+        ValueError : a bad parameter, values missing with missing="error", a feature with fewer than 2 values
         """
         if self.missing not in ("error", "mean"):
             raise ValueError(f'missing must be "error" or "mean"; got {self.missing!r}')
-        table = self._checked(side_by_side(layers))
-        empty = table.columns[table.isna().all().to_numpy()]
-        if len(empty):
-            raise ValueError(f"no training sample has feature {empty[0][1]!r} of {empty[0][0]}")
+        table = side_by_side(layers)
+        matrix = self._checked(table)
+        few = np.sum(~np.isnan(matrix), axis=0) < 2
+        if few.any():
+            name, feature = table.columns.tolist()[int(np.argmax(few))]
+            raise ValueError(f"fewer than 2 training samples have feature {feature!r} of {name}; drop what is so rare")
         self.columns_ = table.columns
-        matrix = table.to_numpy(dtype=float)
         self.centre_, self.divisor_ = np.empty((2, matrix.shape[1]))
         block = table.columns.get_level_values(0)
         for name in block.unique():
@@ -198,26 +289,40 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         ------
         ValueError : other layers or features than in `fit`, values missing with missing="error"
         """
+        check_is_fitted(self, "columns_")
         table = side_by_side(layers)
-        unknown = table.columns.difference(self.columns_)
+        if not table.columns.equals(self.columns_):
+            self._require_known(table.columns)
+            table = table.reindex(columns=self.columns_)
+        matrix = self._checked(table) - self.centre_
+        matrix /= self.divisor_
+        return np.nan_to_num(matrix, copy=False)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002 (scikit-learn passes it)
+        """Names "layer:feature" of the columns that `transform` returns."""
+        check_is_fitted(self, "columns_")
+        return np.array([f"{name}:{feature}" for name, feature in self.columns_], dtype=object)
+
+    def _require_known(self, columns: pd.MultiIndex) -> None:
+        unknown = columns.difference(self.columns_).tolist()
         if len(unknown):
             raise ValueError(f"feature {unknown[0][1]!r} of {unknown[0][0]} was not there when the model was fitted")
-        absent = set(self.columns_.get_level_values(0)) - set(table.columns.get_level_values(0))
-        lacking = [column for column in self.columns_.difference(table.columns) if column[0] not in absent]
+        there = set(columns.get_level_values(0))  # a layer that is missing as a whole is `missing`'s affair
+        lacking = [column for column in self.columns_.difference(columns).tolist() if column[0] in there]
         if lacking:
             raise ValueError(f"feature {lacking[0][1]!r} of {lacking[0][0]} is missing")
-        table = self._checked(table.reindex(columns=self.columns_))
-        return np.nan_to_num((table.to_numpy(dtype=float) - self.centre_) / self.divisor_)
 
-    def _checked(self, table: pd.DataFrame) -> pd.DataFrame:
-        if self.missing == "error" and table.isna().any(axis=None):
-            row, column = divmod(int(np.argmax(table.isna().to_numpy())), table.shape[1])
-            name, feature = tuple(table.columns[column])
+    def _checked(self, table: pd.DataFrame) -> np.ndarray:
+        matrix = as_numbers(table)
+        gaps = np.isnan(matrix)
+        if self.missing == "error" and gaps.any():
+            row, column = np.argwhere(gaps)[0]
+            name, feature = table.columns.tolist()[column]
             raise ValueError(
-                f"sample {table.index[row]!r} has no value for {feature!r} of {name}; use missing='mean', fill the "
-                "gaps inside the training fold, or integrate late"
+                f"sample {table.index.tolist()[row]!r} has no value for {feature!r} of {name}; use missing='mean', "
+                "fill the gaps inside the training fold, or integrate late"
             )
-        return table
+        return matrix
 
 
 def _can(method: str) -> Any:
@@ -241,7 +346,8 @@ class EarlyIntegration(MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Fits are the learner's; memory: one scaled copy of the layers.
+    Peak memory of `fit` is 4 times the layers, besides what the learner takes. A learner that stops before it has
+    converged warns as it does alone (scikit-learn's `ConvergenceWarning` says what to change).
 
     Examples
     --------
@@ -263,12 +369,12 @@ class EarlyIntegration(MetaEstimatorMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError : y of another length, and as for `BlockScaler.fit`
+        ValueError : y of other samples or with a gap, and as for `BlockScaler.fit`
         """
-        self.scaler_ = BlockScaler(self.scaling, self.missing).fit(layers)
-        scaled = self.scaler_.transform(layers)
-        if len(scaled) != len(y):
-            raise ValueError(f"the layers have {len(scaled)} samples and y has {len(y)}")
+        table = side_by_side(layers)
+        y = as_outcome(y, table.index)
+        self.scaler_ = BlockScaler(self.scaling, self.missing).fit(table)
+        scaled = self.scaler_.transform(table)
         self.estimator_ = clone(self.estimator if self.estimator is not None else LogisticRegression(max_iter=5000))
         self.estimator_.fit(scaled, y)
         if hasattr(self.estimator_, "classes_"):
@@ -277,20 +383,24 @@ class EarlyIntegration(MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, layers: Any) -> np.ndarray:
         """The learner's prediction, (n_samples,)."""
+        check_is_fitted(self, "estimator_")
         return self.estimator_.predict(self.scaler_.transform(layers))
 
     @_can("predict_proba")
     def predict_proba(self, layers: Any) -> np.ndarray:
         """The learner's probabilities, (n_samples, n_classes)."""
+        check_is_fitted(self, "estimator_")
         return self.estimator_.predict_proba(self.scaler_.transform(layers))
 
     @_can("decision_function")
     def decision_function(self, layers: Any) -> np.ndarray:
         """The learner's decision function."""
+        check_is_fitted(self, "estimator_")
         return self.estimator_.decision_function(self.scaler_.transform(layers))
 
     def score(self, layers: Any, y: Any) -> float:
         """Accuracy or R², as the learner's own."""
+        check_is_fitted(self, "estimator_")
         return self.estimator_.score(self.scaler_.transform(layers), y)
 
     def __sklearn_tags__(self) -> Any:
