@@ -262,8 +262,7 @@ def gram_whitening(x: Any, ridge: float) -> np.ndarray:
     """
     x = centred(x, "x")
     ridge = require_between(ridge, "ridge", 0, np.inf)
-    if not np.ptp(x, axis=0).any():
-        raise ValueError("the features of x never vary")
+    require_variation(x, "x")
     squared_spread, directions = eigh(x @ x.T)
     kept = squared_spread > rounding(x) * squared_spread[-1]
     squared_spread, directions = squared_spread[kept], directions[:, kept]
@@ -479,14 +478,23 @@ def sparse_unit_vector(direction: Any, bound: float) -> np.ndarray:
         return shrunk.sum() - bound * np.linalg.norm(shrunk)
 
     runner_up = size[size < size.max()].max(initial=0.0)  # from here on only the largest are left
-    if excess(0.0) <= 0:
-        threshold = 0.0
-    elif excess(runner_up) >= 0:
-        threshold = runner_up
-    else:
-        threshold = brentq(excess, 0.0, runner_up, xtol=1e-14)
-    shrunk = soft_threshold(direction, threshold)
+    shrunk = soft_threshold(direction, falls_to_zero(excess, 0.0, runner_up))
     return shrunk / np.linalg.norm(shrunk)
+
+
+def falls_to_zero(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function reaches 0: `low` if it is not above 0 there, `high` if it is not below 0 there.
+
+    >>> falls_to_zero(lambda t: 4.0 - t**2, 0.0, 5.0)
+    2.0
+    >>> falls_to_zero(lambda t: 4.0 - t**2, 0.0, 1.0), falls_to_zero(lambda t: 4.0 - t**2, 3.0, 5.0)
+    (1.0, 3.0)
+    """
+    if function(low) <= 0:
+        return low
+    if function(high) >= 0:
+        return high
+    return float(brentq(function, low, high, xtol=1e-14))
 
 
 def as_direction(direction: Any) -> np.ndarray:
@@ -609,7 +617,7 @@ def shared_scores(bases: Any, n_components: int) -> tuple[np.ndarray, np.ndarray
     together = np.hstack([as_matrix(basis, str(name)) for name, basis in named.items()])
     n_samples, n_columns = together.shape
     require_integer(n_components, "n_components", at_most=min(n_samples - 1, n_columns))
-    vectors, lengths, _ = svd(together, full_matrices=False)
+    vectors, lengths, _ = svd(together, False)  # not full: the layers' directions only
     return vectors[:, :n_components] * np.sqrt(n_samples - 1), lengths[:n_components] ** 2
 
 
@@ -945,6 +953,17 @@ def independent_basis(matrix: np.ndarray, name: str, columns: pd.Index) -> tuple
     return basis, triangle
 
 
+def require_variation(matrix: np.ndarray, name: str) -> None:
+    """Refuse a layer in which no feature varies.
+
+    >>> require_variation(np.zeros((3, 2)), "rna")
+    Traceback (most recent call last):
+    ValueError: the features of rna never vary
+    """
+    if not np.ptp(matrix, axis=0).any():
+        raise ValueError(f"the features of {name} never vary")
+
+
 def rounding(matrix: np.ndarray) -> float:
     """Share of the largest squared spread below which a squared spread may be nothing but rounding error."""
     return max(matrix.shape) * float(np.finfo(float).eps)
@@ -955,8 +974,7 @@ def _whitened(
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Scores that cost 1 and are uncorrelated, (n, rank), and the map from a basis of them to weights."""
     n_samples, n_features = matrix.shape
-    if not np.ptp(matrix, axis=0).any():
-        raise ValueError(f"the features of {name} never vary")
+    require_variation(matrix, name)
     if n_features > n_samples and ridge > 0:
         of_samples = gram_whitening(matrix, ridge)
         return matrix @ (matrix.T @ of_samples), lambda basis: matrix.T @ (of_samples @ basis)

@@ -12,6 +12,7 @@ from reference_impl.integration.cca import (
     centred,
     centred_pair,
     cross_product,
+    falls_to_zero,
     independent_basis,
     rounding,
     soft_threshold,
@@ -300,18 +301,6 @@ def both_shuffled(first, second, *, n_permutations, rng):
 
 @mistake(
     of="permutation_p_value",
-    en="You shuffled the columns. That reorders directions, not samples; the pairing of the samples is what is tested.",
-    zh="你打乱的是列。那只是改变方向的次序，而不是样本；要检验的是样本的配对。",
-)
-def columns_shuffled(first, second, *, n_permutations, rng):
-    def turned(one, other, generator):
-        return one, other[:, generator.permutation(other.shape[1])]
-
-    return _permuted(first, second, n_permutations, rng, shuffled=turned)
-
-
-@mistake(
-    of="permutation_p_value",
     en="You compared one pair of columns that was fixed before. In each shuffle, the best combination must be sought "
     "anew: the largest singular value.",
     zh="你比较的是事先固定的一对列。每次打乱都要重新寻找最好的组合，即最大的奇异值。",
@@ -363,15 +352,6 @@ def shuffles_in_place(first, second, *, n_permutations, rng):
 # ---------------------------------------------------------------- sparse_unit_vector
 
 
-def _threshold(size, bound, excess):
-    runner_up = size[size < size.max()].max(initial=0.0)
-    if excess(0.0) <= 0:
-        return 0.0
-    if excess(runner_up) >= 0:
-        return runner_up
-    return brentq(excess, 0.0, runner_up, xtol=1e-14)
-
-
 def _right_threshold(direction, bound):
     direction, bound = as_direction(direction), require_number(bound, "bound", low=1 - 1e-12)
     size = np.abs(direction)
@@ -380,7 +360,7 @@ def _right_threshold(direction, bound):
         shrunk = soft_threshold(size, threshold)
         return shrunk.sum() - bound * np.linalg.norm(shrunk)
 
-    return direction, _threshold(size, bound, excess)
+    return direction, falls_to_zero(excess, 0.0, size[size < size.max()].max(initial=0.0))
 
 
 @mistake(
@@ -555,22 +535,28 @@ def not_sparse(x, y, v, bound_u, bound_v, before=None):
 
 @mistake(
     of="silenced",
-    en="These are the features of the second pair. The programme is in the first one.",
-    zh="这是第二对分量所选的特征。该程序在第一对分量里。",
+    en="You took the features with the largest weights in each layer's own first principal component. What is strong "
+    "in one layer need not have anything in common with the other.",
+    zh="你取的是每层各自第一主成分中权重最大的特征。在一层中强的东西，未必与另一层有什么共同之处。",
 )
-def second_pair(methylation, expression):
-    found = reference.sparse_cca(methylation, expression, 2, c_x=0.2, c_y=0.2)
-    chosen = (found.x_weights.iloc[:, 1], found.y_weights.iloc[:, 1])
-    return tuple(weights.index[weights != 0].tolist() for weights in chosen)
+def own_components(methylation, expression):
+    chosen = []
+    for layer, number in ((methylation, 60), (expression, 100)):
+        _, _, directions = svd((layer - layer.mean()).to_numpy(), full_matrices=False)
+        chosen.append(layer.columns[np.argsort(-np.abs(directions[0]))[:number]].tolist())
+    return tuple(chosen)
 
 
 @mistake(
     of="silenced",
-    en="You took the features that vary most. A strong feature need not have anything in common with the other layer.",
-    zh="你取的是变化最大的特征。变化大的特征未必与另一层有什么共同之处。",
+    en="You kept positive weights only. What is silenced has weights of the other sign: chosen are all that are not "
+    "zero.",
+    zh="你只保留了正的权重。被沉默的一方权重符号相反：凡是不为零的，都被选中。",
 )
-def most_variable(methylation, expression):
-    return methylation.std().nlargest(60).index.tolist(), expression.std().nlargest(100).index.tolist()
+def positive_only(methylation, expression):
+    found = reference.sparse_cca(methylation, expression, 1, c_x=0.2, c_y=0.2)
+    chosen = (found.x_weights.iloc[:, 0], found.y_weights.iloc[:, 0])
+    return tuple(weights.index[weights > 0].tolist() for weights in chosen)
 
 
 @mistake(

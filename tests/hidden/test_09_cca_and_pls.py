@@ -98,6 +98,21 @@ def test_too_many_features_of_either_layer(canonical_weights, draw):
     assert len(canonical_weights(draw.rng.normal(size=(8, 7)), narrow)[2]) == 2
 
 
+@points(1)
+def test_a_combination_is_named(canonical_weights, draw):
+    """A feature that is a combination of others is refused with a `ValueError` that names it, in either layer.
+
+    某个特征是其他特征的组合时，无论在哪一层，都抛出 `ValueError` 并指出它的名字。"""
+    x, y = draw.related(20, 3, 3)
+    patients = [f"P{i}" for i in range(20)]
+    first = pd.DataFrame(x, index=patients, columns=["TP53", "MDM2", "EGFR"])
+    second = pd.DataFrame(y, index=patients, columns=["cg01", "cg02", "cg03"])
+    with pytest.raises(ValueError, match="EGFR"):
+        canonical_weights(first.assign(EGFR=first["TP53"] - 2 * first["MDM2"]), second)
+    with pytest.raises(ValueError, match="cg03"):
+        canonical_weights(first, second.assign(cg03=second["cg02"] + second["cg01"]))
+
+
 # ---------------------------------------------------------------- gram_whitening
 
 
@@ -121,6 +136,7 @@ def test_nothing_of_the_layer_is_lost(gram_whitening, draw):
     白化后的得分张成样本之间存在差异的全部方向。"""
     for p in (25, 4):
         x = draw.related(10, p)[0]
+        x[:, 1] = 0.1  # a feature that does not vary is no reason to refuse the others
         ridge = draw.rng.uniform(0.2, 3)
         centred = x - x.mean(axis=0)
         scores = centred @ (centred.T @ np.asarray(gram_whitening(x, ridge)))
@@ -263,6 +279,8 @@ def test_equal_values_stay_together(sparse_unit_vector, draw):
     height = draw.rng.uniform(0.5, 3)
     found = sparse_unit_vector(np.array([height, 0.3 * height, -height, 0.0]), 1.1)
     assert_allclose(found, np.array([1.0, 0.0, -1.0, 0.0]) / np.sqrt(2), atol=HALVING)
+    found = sparse_unit_vector(np.array([-height, height, height]), 1.1)
+    assert_allclose(found, np.array([-1.0, 1.0, 1.0]) / np.sqrt(3), atol=HALVING)
 
 
 @points(1)
