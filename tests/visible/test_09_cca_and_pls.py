@@ -40,11 +40,11 @@ def test_as_many_features_as_samples(canonical_weights):
 
 @points(1)
 def test_one_number_per_sample(gram_whitening):
-    """10 samples of 50 features give numbers for 10 samples and for the 9 directions that centred samples span.
+    """10 centred samples of 50 features give a row for each sample, and a column for each of the 9 directions they span.
 
-    10 个样本、50 个特征：每个样本一行；中心化之后的样本张成 9 个方向，所以有 9 列。"""
+    10 个中心化的样本、50 个特征：每个样本一行；它们张成 9 个方向，所以有 9 列。"""
     x = np.random.default_rng(1).normal(size=(10, 50))
-    assert np.shape(gram_whitening(x, 0.5)) == (10, 9)
+    assert np.shape(gram_whitening(x - x.mean(axis=0), 0.5)) == (10, 9)
 
 
 @points(1)
@@ -100,7 +100,7 @@ def test_a_loose_bound_changes_nothing(sparse_unit_vector):
     """Where the direction at length 1 keeps to the bound already, it stays as it is.
 
     如果方向化为长度 1 之后本来就满足界，它就保持不变。"""
-    direction = np.array([1.0, -2.0, 2.0])
+    direction = np.array([1.0, 2.0, 2.0])
     assert_allclose(sparse_unit_vector(direction, 1.7), direction / 3, atol=1e-6)
 
 
