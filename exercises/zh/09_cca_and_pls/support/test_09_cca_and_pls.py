@@ -40,7 +40,7 @@ def test_as_many_features_as_samples(canonical_weights):
 
 @points(1)
 def test_one_number_per_sample(gram_whitening):
-    """10 centred samples of 50 features give a row for each sample, and a column for each of the 9 directions they span.
+    """10 centred samples of 50 features give a row per sample, and a column for each of the 9 directions they span.
 
     10 个中心化的样本、50 个特征：每个样本一行；它们张成 9 个方向，所以有 9 列。"""
     x = np.random.default_rng(1).normal(size=(10, 50))
