@@ -5,8 +5,12 @@ samples every pair of layers agrees perfectly, so the question must be asked wit
 (`regularized_cca`), few weights (`sparse_cca`), or, for any number of layers, the scores that all of them can predict
 (`multiset_cca`). Rows are samples; columns are centred by every function here.
 
-The signs of a pair of components are arbitrary, but only jointly. They are chosen so that the largest weight of the
-first layer is positive.
+Each method has a core that works on two arrays and holds the idea (`canonical_weights`, `gram_whitening`,
+`sparse_unit_vector` and `alternation_step`, `shared_scores`), and a front that matches samples by label, keeps labels,
+and names what is wrong.
+
+The signs of a pair of components are arbitrary, but only jointly. The fronts choose them so that the largest weight of
+the first layer is positive.
 """
 
 from __future__ import annotations
@@ -18,20 +22,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.linalg import eigh, qr, solve_triangular, svd
+from scipy.optimize import brentq
 from sklearn.exceptions import ConvergenceWarning
 
 from reference_impl.validation import (
     as_matrix,
     labels,
+    require_between,
     require_generator,
     require_integer,
     require_number,
     same_samples,
 )
 
-RANK_TOLERANCE = 1e-10  # a direction with less than this share of the largest spread is taken for rounding error
+RANK_TOLERANCE = 1e-10  # less than this share of a feature left by the others is taken for rounding error
 MOST_STEPS = 1000  # of the alternation of `sparse_cca`
 SETTLED = 1e-10  # change of the weights' sum of absolute values below which the alternation stops
+
+
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # U, d, V of the components that were found before
 
 
 class CanonicalCorrelation(NamedTuple):
@@ -96,7 +105,7 @@ def cca(x: Any, y: Any, n_components: int) -> CanonicalCorrelation:
     Notes
     -----
     QR decompositions of both layers and a singular value decomposition of QxᵀQy; no covariance matrix is inverted.
-    Memory: one copy of each layer. R's `cancor` scales its coefficients to scores of length 1 instead of variance 1.
+    Peak memory: twice the layers. R's `cancor` scales its coefficients to scores of length 1 instead of variance 1.
 
     References
     ----------
@@ -112,23 +121,61 @@ def cca(x: Any, y: Any, n_components: int) -> CanonicalCorrelation:
     array([0.55, 0.06])
     """
     pair = _Pair(x, y)
-    require_integer(n_components, "n_components", at_most=min(pair.x.shape[1], pair.y.shape[1]))
+    require_integer(n_components, "n_components", at_most=min(pair.widths))
     n_samples = len(pair.x)
-    if sum(pair.widths) >= n_samples:
-        _refuse_wide(pair)
+    if sum(pair.widths) >= n_samples > max(pair.widths):
         warnings.warn(
             f"{' + '.join(map(str, pair.widths))} features of {n_samples} samples: some correlations are 1 whatever "
             "the data say; use regularized_cca or sparse_cca",
             UserWarning,
             stacklevel=2,
         )
-    q_x, r_x = _qr(pair.x, pair.names[0])
-    q_y, r_y = _qr(pair.y, pair.names[1])
-    left, correlations, right = svd(q_x.T @ q_y, full_matrices=False)
-    spread = np.sqrt(n_samples - 1)
-    x_weights = solve_triangular(r_x, left[:, :n_components]) * spread
-    y_weights = solve_triangular(r_y, right.T[:, :n_components]) * spread
-    return pair.result(x_weights, y_weights, np.minimum(correlations[:n_components], 1.0))
+    x_weights, y_weights, correlations = canonical_weights(pair.table("x"), pair.table("y"))
+    return pair.result(x_weights[:, :n_components], y_weights[:, :n_components], correlations[:n_components])
+
+
+def canonical_weights(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of weights of classical CCA, the most correlated first.
+
+    Parameters
+    ----------
+    x : (n_samples, p) array or DataFrame
+    y : (n_samples, q) array or DataFrame of the same samples in the same order
+
+    Returns
+    -------
+    x_weights : (p, m) array, m = min(p, q); the scores, centred x @ x_weights, have variance 1 (ddof 1) and are
+        uncorrelated with each other
+    y_weights : (q, m) array, the same for y
+    correlations : (m,) array, of the scores in pairs, from the largest to the smallest; never above 1
+
+    Raises
+    ------
+    ValueError : p or q not below n, features that are combinations of each other, different samples
+
+    References
+    ----------
+    Björck & Golub 1973, Mathematics of Computation 27:579
+
+    Examples
+    --------
+    >>> x = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+    >>> y = np.array([[2.0, 0.0], [1.0, 1.0], [4.0, 0.0], [3.0, 1.0], [5.0, 1.0]])
+    >>> x_weights, y_weights, correlations = canonical_weights(x, y)
+    >>> x_weights.shape, y_weights.shape, correlations.round(3)
+    ((1, 1), (2, 1), array([0.987]))
+    """
+    x, y, columns = centred_pair(x, y)
+    for name, layer in (("x", x), ("y", y)):
+        if layer.shape[1] >= len(layer):
+            raise ValueError(too_wide(name, layer, f"ridge_{name}"))
+    basis_x, triangle_x = independent_basis(x, "x", columns[0])
+    basis_y, triangle_y = independent_basis(y, "y", columns[1])
+    left, correlations, right = svd(basis_x.T @ basis_y, full_matrices=False)
+    spread = np.sqrt(len(x) - 1)
+    x_weights = solve_triangular(triangle_x, left) * spread
+    y_weights = solve_triangular(triangle_y, right.T) * spread
+    return x_weights, y_weights, np.minimum(correlations, 1.0)
 
 
 def regularized_cca(x: Any, y: Any, n_components: int, *, ridge_x: float, ridge_y: float) -> CanonicalCorrelation:
@@ -152,8 +199,8 @@ def regularized_cca(x: Any, y: Any, n_components: int, *, ridge_x: float, ridge_
 
     Notes
     -----
-    With p > n all is done with the n × n Gram matrix, O(n² p) instead of O(p³): the weights lie in the span of the
-    samples. Memory: one copy of each layer and n² or p², whichever is less.
+    With p > n all is done with the n × n Gram matrix (`gram_whitening`), O(n² p) instead of O(p³). Peak memory:
+    twice the layers, and n² or p², whichever is less.
 
     References
     ----------
@@ -173,11 +220,54 @@ def regularized_cca(x: Any, y: Any, n_components: int, *, ridge_x: float, ridge_
     require_integer(n_components, "n_components", at_most=min(len(pair.x) - 1, *pair.widths))
     if 0 in ridges:
         _refuse_wide(pair, only=[ridge == 0 for ridge in ridges])
-    white_x, to_x = _whitened(pair.x, ridges[0], pair.names[0])
-    white_y, to_y = _whitened(pair.y, ridges[1], pair.names[1])
+    white_x, to_x = _whitened(pair.x, ridges[0], pair.names[0], pair.columns[0])
+    white_y, to_y = _whitened(pair.y, ridges[1], pair.names[1], pair.columns[1])
     left, objective, right = svd(white_x.T @ white_y / (len(pair.x) - 1), full_matrices=False)
     n = min(n_components, len(objective))
     return pair.result(to_x(left[:, :n]), to_y(right.T[:, :n]), objective[:n])
+
+
+def gram_whitening(x: Any, ridge: float) -> np.ndarray:
+    """Whitening from the Gram matrix: how much of each sample goes into weights that cost 1.
+
+    With more features than samples, weights that are of any use are sums of the samples: w = Xᵀa, with one number in a
+    per sample. The scores are then Xw = Ga with the n × n Gram matrix G = XXᵀ, and a p × p matrix is never needed.
+
+    Parameters
+    ----------
+    x : (n_samples, p) array or DataFrame; columns are centred here
+    ridge : λ, above 0, in squared units of the features
+
+    Returns
+    -------
+    (n_samples, rank) array A: with W = XᵀA, Wᵀ(C + λI)W = I for the covariance C of x (ddof 1), and the scores XW = GA
+    are uncorrelated. Order and signs of the columns are free.
+
+    Raises
+    ------
+    ValueError : a ridge that is not above 0, fewer than 3 samples, features that never vary
+
+    Notes
+    -----
+    G = U diag(g) Uᵀ, over the directions with g > 0; A = U diag(g (g/(n − 1) + λ))^(−1/2).
+
+    Examples
+    --------
+    >>> x = np.array([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, -1.0, -1.0]])
+    >>> a = gram_whitening(x, 1.0)
+    >>> weights = x.T @ a
+    >>> (weights.T @ (np.cov(x.T) + np.eye(3)) @ weights).round(12)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    x = centred(x, "x")
+    ridge = require_between(ridge, "ridge", 0, np.inf)
+    require_variation(x, "x")
+    squared_spread, directions = eigh(x @ x.T)
+    kept = squared_spread > rounding(x) * squared_spread[-1]
+    squared_spread, directions = squared_spread[kept], directions[:, kept]
+    cost = squared_spread * (squared_spread / (len(x) - 1) + ridge)  # of a direction's weights, at length 1
+    return directions / np.sqrt(cost)
 
 
 def sparse_cca(x: Any, y: Any, n_components: int, *, c_x: float, c_y: float) -> CanonicalCorrelation:
@@ -206,9 +296,9 @@ def sparse_cca(x: Any, y: Any, n_components: int, *, c_x: float, c_y: float) -> 
 
     Notes
     -----
-    XᵀY is never formed: each step costs O(n (p + q)). Memory: two copies of each layer. The alternation starts from
-    the singular vectors of XᵀY, as PMA does, and runs until the weights stand still, where PMA stops after 15 steps. It
-    finds a local optimum.
+    XᵀY is never formed: each step costs O(n (p + q)). Peak memory: three times the layers. The alternation starts
+    from the singular vectors of XᵀY, as PMA does, and runs until the weights stand still, where PMA stops after 15
+    steps. It finds a local optimum.
 
     References
     ----------
@@ -235,11 +325,104 @@ def sparse_cca(x: Any, y: Any, n_components: int, *, c_x: float, c_y: float) -> 
     found_v = np.zeros((pair.widths[1], n_components))
     strength = np.zeros(n_components)
     for k in range(n_components):
-        before = slice(0, k)
-        cross = _Deflated(pair.x, pair.y, found_u[:, before], strength[before], found_v[:, before])
-        found_u[:, k], found_v[:, k] = _sparse_pair(cross, start[:, k], *bounds)
-        strength[k] = found_u[:, k] @ cross.times(found_v[:, k])
+        before = found_u[:, :k], strength[:k], found_v[:, :k]
+        found_u[:, k], found_v[:, k] = _sparse_pair(pair.x, pair.y, start[:, k], (bounds[0], bounds[1]), before)
+        strength[k] = found_u[:, k] @ cross_product(pair.x, pair.y, found_v[:, k], before)
     return pair.result(found_u, found_v, strength)
+
+
+def _sparse_pair(
+    x: np.ndarray, y: np.ndarray, v: np.ndarray, bounds: tuple[float, float], before: Found
+) -> tuple[np.ndarray, np.ndarray]:
+    """Alternate until the weights stand still."""
+    k = before[0].shape[1] + 1
+    u = np.zeros(x.shape[1])
+    for _ in range(MOST_STEPS):
+        try:
+            u, new = alternation_step(x, y, v, *bounds, before)
+        except ValueError:
+            raise ValueError(f"nothing is left for component {k}; ask for n_components={k - 1} or fewer") from None
+        change, v = np.abs(new - v).sum(), new
+        if change <= SETTLED:
+            return u, v
+    warnings.warn(
+        f"component {k}: the weights still changed after {MOST_STEPS} steps; a smaller c_x or c_y, or fewer "
+        "components, may help",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+    return u, v
+
+
+def alternation_step(
+    x: Any, y: Any, v: Any, bound_u: float, bound_v: float, before: Found | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step of penalised matrix decomposition: the best sparse u for this v, then the best sparse v for that u.
+
+    Parameters
+    ----------
+    x : (n_samples, p) array or DataFrame, columns centred
+    y : (n_samples, q) array or DataFrame, columns centred
+    v : (q,), weights of y as they are now
+    bound_u, bound_v : for the sums of absolute weights, at least 1
+    before : (U, d, V) of the components found before, (p, k), (k,) and (q, k), whose part U diag(d) Vᵀ is taken out of
+        XᵀY; None for the first component
+
+    Returns
+    -------
+    u : (p,) array, of length 1, with a sum of absolute values of at most bound_u
+    v : (q,) array, of length 1, with a sum of absolute values of at most bound_v
+
+    Raises
+    ------
+    ValueError : nothing is left to correlate, or a bound below 1
+
+    Notes
+    -----
+    XᵀY is never formed: XᵀY v is Xᵀ(Y v), which costs n (p + q) multiplications instead of p q n.
+
+    References
+    ----------
+    Witten, Tibshirani & Hastie 2009, Biostatistics 10:515, algorithm 3
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.1], [0.0, -0.1]])
+    >>> u, v = alternation_step(x, x, np.array([0.6, 0.8]), 1.0, 1.0)
+    >>> u, v
+    (array([1., 0.]), array([1., 0.]))
+    """
+    u = sparse_unit_vector(cross_product(x, y, v, before), bound_u)
+    turned = None if before is None else before[::-1]
+    return u, sparse_unit_vector(cross_product(y, x, u, turned), bound_v)
+
+
+def cross_product(x: Any, y: Any, v: Any, before: Found | None = None) -> np.ndarray:
+    """(XᵀY − U diag(d) Vᵀ) v without forming XᵀY.
+
+    Parameters
+    ----------
+    x, y : (n_samples, p) and (n_samples, q)
+    v : (q,)
+    before : (U, d, V), or None to take nothing out
+
+    Returns
+    -------
+    (p,) array
+
+    Examples
+    --------
+    >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0], [1.0]])
+    >>> cross_product(x, y, np.array([2.0]))
+    array([ 8., 12.])
+    >>> cross_product(x, y, np.array([2.0]), (np.array([[1.0], [0.0]]), np.array([3.0]), np.array([[1.0]])))
+    array([ 2., 12.])
+    """
+    product = np.asarray(x).T @ (np.asarray(y) @ v)
+    if before is None:
+        return product
+    left, strength, right = before
+    return product - left @ (strength * (right.T @ v))
 
 
 def soft_threshold(values: Any, amount: float) -> np.ndarray:
@@ -272,8 +455,9 @@ def sparse_unit_vector(direction: Any, bound: float) -> np.ndarray:
 
     Notes
     -----
-    The threshold is exact, from sorted absolute values, where PMA halves an interval until its width is below 1e-6.
-    Equal largest values cannot be told apart: then the bound may be missed, by keeping all of them.
+    The least threshold at which the bound holds is the root of ‖s(t)‖₁ − bound ‖s(t)‖₂. PMA halves an interval until
+    its width is below 1e-6; Brent's method finds it to rounding. Equal largest values cannot be told apart: where the
+    bound asks for fewer of them, all are kept.
 
     References
     ----------
@@ -286,42 +470,44 @@ def sparse_unit_vector(direction: Any, bound: float) -> np.ndarray:
     >>> sparse_unit_vector([3.0, 1.0], 2.0).round(3)
     array([0.949, 0.316])
     """
-    direction = np.asarray(direction, dtype=float)
-    require_number(bound, "bound", low=1 - 1e-12)
+    direction, bound = as_direction(direction), require_number(bound, "bound", low=1 - 1e-12)
     size = np.abs(direction)
-    largest = size.max(initial=0.0)
-    if not np.isfinite(largest) or largest == 0:
-        raise ValueError("direction must have finite values that are not all zero")
-    direction, size = direction / largest, size / largest  # so that squares neither overflow nor vanish
-    thresholded = soft_threshold(direction, _threshold(size, bound))
-    length = np.linalg.norm(thresholded)
-    if length == 0:  # a bound of 1, or ties at the top: only the largest are left
-        thresholded = np.where(size == 1.0, np.sign(direction), 0.0)
-        length = np.linalg.norm(thresholded)
-    return thresholded / length
+
+    def excess(threshold: float) -> float:
+        shrunk = soft_threshold(size, threshold)
+        return shrunk.sum() - bound * np.linalg.norm(shrunk)
+
+    runner_up = size[size < size.max()].max(initial=0.0)  # from here on only the largest are left
+    shrunk = soft_threshold(direction, falls_to_zero(excess, 0.0, runner_up))
+    return shrunk / np.linalg.norm(shrunk)
 
 
-def _threshold(size: np.ndarray, bound: float) -> float:
-    """The least threshold t ≥ 0 at which ‖s‖₁ ≤ bound ‖s‖₂ for the thresholded sizes s.
+def falls_to_zero(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function reaches 0: `low` if it is not above 0 there, `high` if it is not below 0 there.
 
-    Between two neighbours of the sorted sizes the j largest are left, and ‖s‖₁² = bound² ‖s‖₂² is a quadratic in t.
+    >>> falls_to_zero(lambda t: 4.0 - t**2, 0.0, 5.0)
+    2.0
+    >>> falls_to_zero(lambda t: 4.0 - t**2, 0.0, 1.0), falls_to_zero(lambda t: 4.0 - t**2, 3.0, 5.0)
+    (1.0, 3.0)
     """
-    ordered = np.sort(size)[::-1]
-    sums, squares = np.cumsum(ordered), np.cumsum(ordered**2)
-    if sums[-1] <= bound * np.sqrt(squares[-1]):
-        return 0.0
-    kept = np.arange(1, len(ordered) + 1)
-    below = np.append(ordered[1:], 0.0)  # thresholds from here up to ordered[j − 1] leave the j largest
-    one = sums - kept * below
-    two = np.sqrt(np.maximum(squares - 2 * below * sums + kept * below**2, 0.0))
-    j = int(np.argmax(one > bound * two)) + 1  # the first interval at whose lower end the bound is broken
-    total, square = sums[j - 1], squares[j - 1]
-    # (total − j t)² = bound² (square − 2 t total + j t²), the smaller root
-    a, b, c = j * (j - bound**2), total * (j - bound**2), total**2 - bound**2 * square
-    if a <= 0:
-        return float(ordered[j - 1])
-    root = np.sqrt(max(b * b - a * c, 0.0))
-    return float(np.clip((b - root) / a, below[j - 1], ordered[j - 1]))
+    if function(low) <= 0:
+        return low
+    if function(high) >= 0:
+        return high
+    return float(brentq(function, low, high, xtol=1e-14))
+
+
+def as_direction(direction: Any) -> np.ndarray:
+    """A vector with a largest absolute value of 1; zeros, gaps and infinities are refused.
+
+    >>> as_direction([2.0, -4.0])
+    array([ 0.5, -1. ])
+    """
+    direction = np.asarray(direction, dtype=float)
+    largest = np.abs(direction).max(initial=0.0)
+    if direction.ndim != 1 or not np.isfinite(largest) or largest == 0:
+        raise ValueError("direction must be one-dimensional, with finite values that are not all zero")
+    return direction / largest
 
 
 def multiset_cca(layers: Any, n_components: int, *, ridge: float = 0.0) -> MultisetCorrelation:
@@ -346,8 +532,8 @@ def multiset_cca(layers: Any, n_components: int, *, ridge: float = 0.0) -> Multi
 
     Notes
     -----
-    For two layers and no ridge `agreement` is 1 + ρ with the canonical correlations ρ. Memory: one copy of each layer
-    and n × (sum of ranks).
+    For two layers and no ridge `agreement` is 1 + ρ with the canonical correlations ρ. Peak memory: twice the
+    layers, and n × (sum of ranks).
 
     References
     ----------
@@ -363,19 +549,17 @@ def multiset_cca(layers: Any, n_components: int, *, ridge: float = 0.0) -> Multi
     """
     named, samples = same_samples(layers)
     ridge = require_number(ridge, "ridge", low=0)
-    matrices = {name: _centred(as_matrix(table, str(name)), str(name)) for name, table in named.items()}
+    matrices = {name: centred(table, str(name)) for name, table in named.items()}
     n_samples = len(next(iter(matrices.values())))
     n_components = require_integer(n_components, "n_components", at_most=n_samples - 1)
     bases, to_weights = {}, {}
     for name, matrix in matrices.items():
         if ridge == 0 and matrix.shape[1] >= n_samples:
-            raise ValueError(_too_wide(str(name), matrix, "ridge"))
-        white, to_weights[name] = _whitened(matrix, ridge, str(name))
+            raise ValueError(too_wide(str(name), matrix, "ridge"))
+        white, to_weights[name] = _whitened(matrix, ridge, str(name), labels(named[name], 1))
         bases[name] = white / np.sqrt(n_samples - 1)
-    together = np.hstack(list(bases.values()))
-    vectors, singular, _ = svd(together, full_matrices=False)
-    n_components = min(n_components, len(singular))
-    shared = vectors[:, :n_components] * np.sqrt(n_samples - 1)
+    n_components = min(n_components, sum(base.shape[1] for base in bases.values()))
+    shared, agreement = shared_scores(bases, n_components)
     weights = {name: to_weights[name](base.T @ shared) / np.sqrt(n_samples - 1) for name, base in bases.items()}
     sign = _signs(next(iter(weights.values())))
     columns = _names(n_components)
@@ -387,8 +571,54 @@ def multiset_cca(layers: Any, n_components: int, *, ridge: float = 0.0) -> Multi
         {name: labelled(w * sign, labels(named[name], 1)) for name, w in weights.items()},
         {name: labelled(matrices[name] @ w * sign, samples) for name, w in weights.items()},
         labelled(shared * sign, samples),
-        singular[:n_components] ** 2,
+        agreement,
     )
+
+
+def shared_scores(bases: Any, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that the layers predict best together (MAXVAR): the step in which many layers meet.
+
+    Parameters
+    ----------
+    bases : dict or list of (n_samples, r) arrays, one per layer: columns of mean 0 that span the layer. The part of a
+        score z that a layer with the basis B predicts is B Bᵀ z: by least squares if the columns are orthonormal, by
+        ridge regression if they are shorter.
+    n_components : at most the number of columns of all bases together, and below n
+
+    Returns
+    -------
+    shared : (n_samples, n_components) array, scores of variance 1 (ddof 1), uncorrelated; signs are free
+    agreement : (n_components,) array, of each score the sum over the layers of zᵀB Bᵀz / zᵀz: how much of it the
+        layers predict; from the largest to the smallest
+
+    Raises
+    ------
+    ValueError : fewer than 2 layers, different numbers of samples, bad n_components
+
+    Notes
+    -----
+    The scores are eigenvectors of ΣB Bᵀ, so left singular vectors of all bases side by side.
+
+    References
+    ----------
+    Kettenring 1971, Biometrika 58:433
+
+    Examples
+    --------
+    >>> one = np.array([[1.0], [-1.0], [0.0], [0.0]]) / np.sqrt(2)
+    >>> other = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) / np.sqrt(2)
+    >>> shared, agreement = shared_scores([one, other], 2)
+    >>> agreement.round(2)
+    array([2., 1.])
+    >>> np.abs(shared[:, 0]).round(2)
+    array([1.22, 1.22, 0.  , 0.  ])
+    """
+    named, _ = same_samples(bases)
+    together = np.hstack([as_matrix(basis, str(name)) for name, basis in named.items()])
+    n_samples, n_columns = together.shape
+    require_integer(n_components, "n_components", at_most=min(n_samples - 1, n_columns))
+    vectors, lengths, _ = svd(together, False)  # not full: the layers' directions only
+    return vectors[:, :n_components] * np.sqrt(n_samples - 1), lengths[:n_components] ** 2
 
 
 # --- Is it more than chance, and how much penalty? -------------------------------------------------------------------
@@ -433,6 +663,57 @@ def permutation_test(
     found = np.asarray(fit(pair.x, pair.y).objective)
     null = np.array([fit(pair.x, pair.y[rng.permutation(len(pair.y))]).objective[0] for _ in range(n_permutations)])
     return (1 + (null >= found[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + n_permutations), null
+
+
+def permutation_p_value(
+    first: Any, second: Any, *, n_permutations: int, rng: np.random.Generator
+) -> tuple[float, np.ndarray]:
+    """Would whitened layers agree as well if their samples were paired at random?
+
+    Whitening a layer does not look at the other one. So it is done once, and a shuffle costs one small singular value
+    decomposition instead of a new fit.
+
+    Parameters
+    ----------
+    first : (n_samples, r) array, whitened layer: centred, uncorrelated columns, as X Xᵀ A of `gram_whitening`
+    second : (n_samples, s) array, the same for the other layer, samples in the same order
+    n_permutations : number of shuffles
+    rng : Generator; one `rng.permutation(n_samples)` per shuffle, which reorders the rows of `second`
+
+    Returns
+    -------
+    p_value : (1 + number of shuffles that agree at least as well) / (1 + n_permutations)
+    null : (n_permutations,) array, the agreement in each shuffle, the largest singular value of firstᵀ second /
+        (n − 1), which is the first (regularised) canonical correlation
+
+    Raises
+    ------
+    ValueError : different numbers of samples, no shuffle, no Generator
+
+    References
+    ----------
+    Phipson & Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39 (the 1 in both counts)
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(30, 1))
+    >>> x = (x - x.mean()) / x.std(ddof=1)
+    >>> p_value, null = permutation_p_value(x, x, n_permutations=19, rng=rng)
+    >>> p_value, null.shape
+    (0.05, (19,))
+    """
+    first, second, _ = centred_pair(first, second)
+    require_integer(n_permutations, "n_permutations")
+    require_generator(rng)
+
+    def agreement(paired: np.ndarray) -> float:
+        return svd(first.T @ paired / (len(first) - 1), compute_uv=False)[0]
+
+    observed = agreement(second)
+    null = np.array([agreement(second[rng.permutation(len(second))]) for _ in range(n_permutations)])
+    as_large = (null >= observed * (1 - 1e-12)).sum()  # a shuffle that changes nothing differs by rounding
+    return float((1 + as_large) / (1 + n_permutations)), null
 
 
 def choose_penalty(
@@ -488,11 +769,48 @@ def choose_penalty(
 
 
 def _held_out(pair: _Pair, out: np.ndarray, fit: Callable[[Any, Any, Any], Any], penalty: Any) -> float:
-    found = fit(pair.raw_x[~out], pair.raw_y[~out], penalty)
-    scores = pair.raw_x[out] @ found.x_weights[:, 0], pair.raw_y[out] @ found.y_weights[:, 0]
+    found = fit(pair.x[~out], pair.y[~out], penalty)
+    scores = pair.x[out] @ found.x_weights[:, 0], pair.y[out] @ found.y_weights[:, 0]
     if min(np.ptp(score) for score in scores) == 0:
         return 0.0
     return float(np.corrcoef(*scores)[0, 1])
+
+
+# --- To look at it ---------------------------------------------------------------------------------------------------
+
+
+def feature_correlations(layer: Any, scores: Any) -> Any:
+    """Correlation of every feature with every score: the places of the features in the correlation circle.
+
+    Weights say how a score is made, and are hard to read where features are correlated; these say what it is about.
+
+    Parameters
+    ----------
+    layer : (n_samples, p) DataFrame or array
+    scores : (n_samples, k) DataFrame or array of the same samples in the same order, of this layer or of another one
+
+    Returns
+    -------
+    (p, k) DataFrame or array, as `layer`; NaN for a feature or a score that never varies
+
+    Raises
+    ------
+    ValueError : different samples, missing values
+
+    Examples
+    --------
+    >>> feature_correlations(np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]]), np.array([[1.0], [2.0], [3.0]])).round(3)
+    array([[1. ],
+           [0.5]])
+    """
+    x, z, _ = centred_pair(layer, scores)
+    varies = [np.ptp(matrix, axis=0) > 0 for matrix in (x, z)]
+    lengths = np.outer(np.linalg.norm(x, axis=0), np.linalg.norm(z, axis=0))
+    usable = np.outer(*varies)
+    found = np.divide(x.T @ z, lengths, out=np.full(lengths.shape, np.nan), where=usable).clip(-1, 1)
+    if not isinstance(layer, pd.DataFrame):
+        return found
+    return pd.DataFrame(found, index=layer.columns, columns=labels(scores, 1))
 
 
 # --- What the methods share ------------------------------------------------------------------------------------------
@@ -501,16 +819,21 @@ def _held_out(pair: _Pair, out: np.ndarray, fit: Callable[[Any, Any, Any], Any],
 class _Pair:
     """Two layers of the same samples as centred arrays, and the labels to give back."""
 
+    names = ("x", "y")
+
     def __init__(self, x: Any, y: Any, *, standardize: bool = False) -> None:
-        self.names = ("x", "y")
         tables, self.samples = same_samples({"x": x, "y": y})
         self.columns = [labels(tables[name], 1) for name in self.names]
-        self.raw_x, self.raw_y = (as_matrix(tables[name], name) for name in self.names)
-        self.x, self.y = (_centred(raw, name) for raw, name in zip((self.raw_x, self.raw_y), self.names, strict=True))
+        self.x, self.y = (centred(tables[name], name) for name in self.names)
         if standardize:
-            self.x = _scaled(self.x, "x", self.columns[0])
-            self.y = _scaled(self.y, "y", self.columns[1])
+            for matrix, name, columns in zip((self.x, self.y), self.names, self.columns, strict=True):
+                _scale(matrix, name, columns)
         self.widths = (self.x.shape[1], self.y.shape[1])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A centred layer with the labels of its features, so that errors can name them."""
+        position = self.names.index(name)
+        return pd.DataFrame((self.x, self.y)[position], columns=self.columns[position], copy=False)
 
     def result(self, x_weights: np.ndarray, y_weights: np.ndarray, objective: np.ndarray) -> CanonicalCorrelation:
         sign = _signs(x_weights)
@@ -542,105 +865,133 @@ def _signs(weights: np.ndarray) -> np.ndarray:
     return np.where(weights[largest, np.arange(weights.shape[1])] < 0, -1.0, 1.0)
 
 
-def _centred(matrix: np.ndarray, name: str) -> np.ndarray:
+def centred(layer: Any, name: str) -> np.ndarray:
+    """A layer as a new array whose columns have mean 0.
+
+    >>> centred([[1.0], [2.0], [6.0]], "rna")
+    array([[-2.],
+           [-1.],
+           [ 3.]])
+    """
+    matrix = as_matrix(layer, name)
     if len(matrix) < 3:
         raise ValueError(f"{name} has {len(matrix)} samples; a correlation needs at least 3")
-    return matrix - matrix.mean(axis=0)
+    matrix -= matrix.mean(axis=0)
+    return matrix
 
 
-def _scaled(matrix: np.ndarray, name: str, columns: pd.Index) -> np.ndarray:
-    spread = matrix.std(axis=0, ddof=1)
-    constant = np.ptp(matrix, axis=0) <= 1e-12 * np.abs(matrix).max(initial=1.0)
+def centred_pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, list[pd.Index]]:
+    """Two layers of the same samples as centred arrays, and the names of their features.
+
+    >>> centred_pair(np.zeros((4, 1)), np.zeros((3, 1)))
+    Traceback (most recent call last):
+    ValueError: x has 4 samples and y has 3; they must be the same samples in the same order
+    """
+    first, second = centred(x, "x"), centred(y, "y")
+    if len(first) != len(second):
+        raise ValueError(
+            f"x has {len(first)} samples and y has {len(second)}; they must be the same samples in the same order"
+        )
+    if isinstance(x, pd.DataFrame) and isinstance(y, pd.DataFrame) and not x.index.equals(y.index):
+        row = int(np.argmax(x.index != y.index))
+        raise ValueError(
+            f"row {row} is {x.index[row]!r} in x and {y.index[row]!r} in y; "
+            "they must be the same samples in the same order"
+        )
+    return first, second, [labels(x, 1), labels(y, 1)]
+
+
+def _scale(matrix: np.ndarray, name: str, columns: pd.Index) -> None:
+    """Divide centred columns by their standard deviation, in place."""
+    constant = np.ptp(matrix, axis=0) == 0  # not the spread: rounding of a mean may leave it just above 0
     if constant.any():
         raise ValueError(
             f"{int(constant.sum())} features of {name} never vary, the first is {columns[int(np.argmax(constant))]!r}; "
             "they have no correlation, leave them out"
         )
-    return matrix / spread
+    matrix /= np.sqrt(np.einsum("np,np->p", matrix, matrix) / (len(matrix) - 1))
 
 
-def _refuse_wide(pair: _Pair, only: Any = (True, True)) -> None:
+def _refuse_wide(pair: _Pair, only: Any) -> None:
     for name, matrix, asked in zip(pair.names, (pair.x, pair.y), only, strict=True):
         if asked and matrix.shape[1] >= len(matrix):
-            raise ValueError(_too_wide(name, matrix, f"ridge_{name}"))
+            raise ValueError(too_wide(name, matrix, f"ridge_{name}"))
 
 
-def _too_wide(name: str, matrix: np.ndarray, ridge: str) -> str:
+def too_wide(name: str, matrix: np.ndarray, ridge: str) -> str:
+    """What is wrong with p ≥ n, and the cure.
+
+    >>> print(too_wide("x", np.zeros((10, 40)), "ridge_x"))
+    x has 40 features and 10 samples: with p ≥ n any score can be written in many ways and every correlation is 1. Use
+    regularized_cca or multiset_cca with ridge_x > 0, or sparse_cca
+    """
     return (
         f"{name} has {matrix.shape[1]} features and {len(matrix)} samples: with p ≥ n any score can be written in many "
         f"ways and every correlation is 1. Use regularized_cca or multiset_cca with {ridge} > 0, or sparse_cca"
     )
 
 
-def _qr(matrix: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+def independent_basis(matrix: np.ndarray, name: str, columns: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+    """QR decomposition, (n, p) and (p, p); a feature that the ones before it give already is an error that names it.
+
+    >>> independent_basis(np.array([[1.0, 2.0], [0.0, 0.0], [-1.0, -2.0]]), "rna", pd.Index(["TP53", "MDM2"]))
+    Traceback (most recent call last):
+    ValueError: the features of rna are not linearly independent: column 'MDM2' is a combination of those before it.
+    Leave it out, or use regularized_cca
+    """
+    constant = np.ptp(matrix, axis=0) == 0
+    if constant.any():
+        raise ValueError(f"column {columns.tolist()[int(constant.argmax())]!r} of {name} never varies; leave it out")
     basis, triangle = qr(matrix, mode="economic")
-    size = np.abs(np.diagonal(triangle))
-    if size.min() <= RANK_TOLERANCE * size.max():
+    left = np.abs(np.diagonal(triangle)) / np.linalg.norm(matrix, axis=0)
+    if left.min() <= RANK_TOLERANCE:
+        column = columns.tolist()[int(left.argmin())]
         raise ValueError(
-            f"the features of {name} are not linearly independent: column {int(size.argmin())} is a combination of "
+            f"the features of {name} are not linearly independent: column {column!r} is a combination of "
             "those before it. Leave it out, or use regularized_cca"
         )
     return basis, triangle
 
 
-def _whitened(matrix: np.ndarray, ridge: float, name: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """X (Cxx + λI)^(−1/2) in a basis of its row space, (n, rank), and the map from that basis to weights."""
-    n_samples, n_features = matrix.shape
-    wide = n_features > n_samples
-    small = matrix @ matrix.T if wide else matrix.T @ matrix
-    values, vectors = eigh(small)
-    kept = values > RANK_TOLERANCE**1.5 * values[-1]  # of squared spreads
-    if not kept.any():
+def require_variation(matrix: np.ndarray, name: str) -> None:
+    """Refuse a layer in which no feature varies.
+
+    >>> require_variation(np.zeros((3, 2)), "rna")
+    Traceback (most recent call last):
+    ValueError: the features of rna never vary
+    """
+    if not np.ptp(matrix, axis=0).any():
         raise ValueError(f"the features of {name} never vary")
-    if ridge == 0 and not wide and not kept.all():
-        raise ValueError(f"the features of {name} are not linearly independent; give it a ridge above 0")
-    spread, vectors = np.sqrt(values[kept]), vectors[:, kept]
-    shrunk = spread / np.sqrt(spread**2 / (n_samples - 1) + ridge)  # length of the whitened directions
-    if wide:
-        return vectors * shrunk, lambda basis: matrix.T @ (vectors @ (basis * (shrunk / spread**2)[:, None]))
-    return matrix @ vectors * (shrunk / spread), lambda basis: vectors @ (basis * (shrunk / spread)[:, None])
 
 
-class _Deflated:
-    """XᵀY − U diag(d) Vᵀ as something that multiplies, never formed."""
+def rounding(matrix: np.ndarray) -> float:
+    """Share of the largest squared spread below which a squared spread may be nothing but rounding error."""
+    return max(matrix.shape) * float(np.finfo(float).eps)
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, u: np.ndarray, strength: np.ndarray, v: np.ndarray) -> None:
-        self.x, self.y, self.u, self.strength, self.v = x, y, u, strength, v
 
-    def times(self, v: np.ndarray) -> np.ndarray:
-        return self.x.T @ (self.y @ v) - self.u @ (self.strength * (self.v.T @ v))
-
-    def transposed_times(self, u: np.ndarray) -> np.ndarray:
-        return self.y.T @ (self.x @ u) - self.v @ (self.strength * (self.u.T @ u))
+def _whitened(
+    matrix: np.ndarray, ridge: float, name: str, columns: pd.Index
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Scores that cost 1 and are uncorrelated, (n, rank), and the map from a basis of them to weights."""
+    n_samples, n_features = matrix.shape
+    require_variation(matrix, name)
+    if n_features > n_samples and ridge > 0:
+        of_samples = gram_whitening(matrix, ridge)
+        return matrix @ (matrix.T @ of_samples), lambda basis: matrix.T @ (of_samples @ basis)
+    if ridge == 0:
+        independent_basis(matrix, name, columns)
+    values, vectors = eigh(matrix.T @ matrix)
+    kept = values > rounding(matrix) * values[-1]
+    to_weights = vectors[:, kept] / np.sqrt(values[kept] / (n_samples - 1) + ridge)
+    return matrix @ to_weights, lambda basis: to_weights @ basis
 
 
 def _leading_right_vectors(x: np.ndarray, y: np.ndarray, n: int) -> np.ndarray:
     """First n right singular vectors of XᵀY, through matrices no larger than samples × samples."""
-    q_x, r_x = qr(x.T, mode="economic")  # x = r_xᵀ q_xᵀ
-    q_y, r_y = qr(y.T, mode="economic")
-    del q_x
-    _, _, right = svd(r_x @ r_y.T, full_matrices=False)
-    found = q_y @ right[:n].T
+    (triangle_x,) = qr(x.T, mode="r")  # x = triangleᵀ basisᵀ
+    basis_y, triangle_y = qr(y.T, mode="economic")
+    _, _, right = svd(triangle_x[: len(x)] @ triangle_y.T, full_matrices=False)
+    found = basis_y @ right[:n].T
     if found.shape[1] < n:
         found = np.hstack([found, np.ones((len(found), n - found.shape[1])) / np.sqrt(len(found))])
     return found
-
-
-def _sparse_pair(cross: _Deflated, v: np.ndarray, bound_u: float, bound_v: float) -> tuple[np.ndarray, np.ndarray]:
-    """Alternate between the best u for v and the best v for u."""
-    u = np.zeros(cross.x.shape[1])
-    for _ in range(MOST_STEPS):
-        towards = cross.times(v)
-        if not np.abs(towards).max() > 0:
-            raise ValueError("nothing is left to correlate; ask for fewer components")
-        u = sparse_unit_vector(towards, bound_u)
-        new = sparse_unit_vector(cross.transposed_times(u), bound_v)
-        change, v = np.abs(new - v).sum(), new
-        if change <= SETTLED:
-            return u, v
-    warnings.warn(
-        f"the weights still changed after {MOST_STEPS} steps; a smaller c_x or c_y, or fewer components, may help",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
-    return u, v

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import qr, svd
 
-from reference_impl.integration.cca import CanonicalCorrelation, _Pair, _signs
+from reference_impl.integration.cca import CanonicalCorrelation, _Pair, _signs, centred_pair
 from reference_impl.validation import require_integer
 
 
@@ -44,6 +44,27 @@ class CanonicalPLS(NamedTuple):
     correlations: np.ndarray
 
 
+class PLSStep(NamedTuple):
+    """One component of canonical partial least squares.
+
+    Attributes
+    ----------
+    x_weights : (p,), of length 1
+    y_weights : (q,), of length 1
+    x_scores, y_scores : (n_samples,), centred layers @ weights
+    covariance : of the two scores (ddof 1), the largest that weights of length 1 reach
+    rest_x, rest_y : (n_samples, p) and (n_samples, q), the centred layers without what their scores explain
+    """
+
+    x_weights: Any
+    y_weights: Any
+    x_scores: Any
+    y_scores: Any
+    covariance: float
+    rest_x: Any
+    rest_y: Any
+
+
 def pls_svd(x: Any, y: Any, n_components: int, *, scale: bool = True) -> CanonicalCorrelation:
     """Partial least squares by one singular value decomposition of XᵀY.
 
@@ -65,7 +86,7 @@ def pls_svd(x: Any, y: Any, n_components: int, *, scale: bool = True) -> Canonic
 
     Notes
     -----
-    XᵀY is not formed where p and q are larger than n. Memory: two copies of each layer.
+    XᵀY is not formed where p and q are larger than n. Peak memory: three times the layers.
 
     References
     ----------
@@ -80,7 +101,7 @@ def pls_svd(x: Any, y: Any, n_components: int, *, scale: bool = True) -> Canonic
     """
     pair = _Pair(x, y, standardize=scale)
     require_integer(n_components, "n_components", at_most=min(len(pair.x) - 1, *pair.widths))
-    x_weights, strength, y_weights = _leading_pairs(pair.x, pair.y, n_components)
+    x_weights, strength, y_weights = leading_pairs(pair.x, pair.y, n_components)
     return pair.result(x_weights, y_weights, strength / (len(pair.x) - 1))
 
 
@@ -105,7 +126,7 @@ def pls_canonical(x: Any, y: Any, n_components: int, *, scale: bool = True) -> C
     Notes
     -----
     Component k: u, v = leading singular vectors of XₖᵀYₖ; t = Xₖu; p = Xₖᵀt / tᵀt; Xₖ₊₁ = Xₖ − t pᵀ, and the same for Y
-    with its own score. The first component is that of `pls_svd`; later ones differ. Memory: two copies of each layer.
+    with its own score. The first component is that of `pls_svd`; later ones differ. Peak memory: five times the layers.
 
     References
     ----------
@@ -121,34 +142,89 @@ def pls_canonical(x: Any, y: Any, n_components: int, *, scale: bool = True) -> C
     """
     pair = _Pair(x, y, standardize=scale)
     n_components = require_integer(n_components, "n_components", at_most=min(len(pair.x) - 1, *pair.widths))
-    rest_x, rest_y = pair.x.copy(), pair.y.copy()
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("u", "v", "t", "s", "p", "q")}
+    rest_x, rest_y = pair.x, pair.y
+    steps, loadings = [], []
     for component in range(n_components):
-        u, strength, v = _leading_pairs(rest_x, rest_y, 1)
-        if strength[0] <= 1e-12 * np.linalg.norm(pair.x) * np.linalg.norm(pair.y):
+        step = pls_step(rest_x, rest_y)
+        if step.covariance * (len(rest_x) - 1) <= 1e-12 * np.linalg.norm(pair.x) * np.linalg.norm(pair.y):
             raise ValueError(f"{component} components explain all that x and y share; ask for no more")
-        sign = _signs(u)
-        u, v = u[:, 0] * sign, v[:, 0] * sign
-        t, s = rest_x @ u, rest_y @ v
-        p, q = rest_x.T @ t / (t @ t), rest_y.T @ s / (s @ s)
-        rest_x -= np.outer(t, p)
-        rest_y -= np.outer(s, q)
-        for name, vector in zip(found, (u, v, t, s, p, q), strict=True):
-            found[name].append(vector)
-    tables = {name: np.column_stack(vectors) for name, vectors in found.items()}
-    covariances = np.einsum("nk,nk->k", tables["t"], tables["s"]) / (len(pair.x) - 1)
+        loadings.append((loading(rest_x, step.x_scores), loading(rest_y, step.y_scores)))
+        rest_x, rest_y = step.rest_x, step.rest_y
+        steps.append(step._replace(rest_x=None, rest_y=None))
+    u, v = (np.column_stack([getattr(step, name) for step in steps]) for name in ("x_weights", "y_weights"))
+    t, s = (np.column_stack([getattr(step, name) for step in steps]) for name in ("x_scores", "y_scores"))
+    p, q = (np.column_stack(vectors) for vectors in zip(*loadings, strict=True))
+    sign = _signs(u)
+    u, v, t, s, p, q = (vectors * sign for vectors in (u, v, t, s, p, q))
+    covariances = np.array([step.covariance for step in steps])
     return CanonicalPLS(
-        pair.labelled(tables["u"], pair.columns[0]),
-        pair.labelled(tables["v"], pair.columns[1]),
-        pair.labelled(tables["t"], pair.samples),
-        pair.labelled(tables["s"], pair.samples),
-        pair.labelled(tables["p"], pair.columns[0]),
-        pair.labelled(tables["q"], pair.columns[1]),
-        pair.labelled(_rotations(tables["u"], tables["p"]), pair.columns[0]),
-        pair.labelled(_rotations(tables["v"], tables["q"]), pair.columns[1]),
+        pair.labelled(u, pair.columns[0]),
+        pair.labelled(v, pair.columns[1]),
+        pair.labelled(t, pair.samples),
+        pair.labelled(s, pair.samples),
+        pair.labelled(p, pair.columns[0]),
+        pair.labelled(q, pair.columns[1]),
+        pair.labelled(_rotations(u, p), pair.columns[0]),
+        pair.labelled(_rotations(v, q), pair.columns[1]),
         covariances,
-        covariances / (tables["t"].std(axis=0, ddof=1) * tables["s"].std(axis=0, ddof=1)),
+        covariances / (t.std(axis=0, ddof=1) * s.std(axis=0, ddof=1)),
     )
+
+
+def pls_step(x: Any, y: Any) -> PLSStep:
+    """One component of canonical partial least squares, and what is left of the layers after it.
+
+    Parameters
+    ----------
+    x : (n_samples, p) array or DataFrame
+    y : (n_samples, q) array or DataFrame of the same samples in the same order
+
+    Returns
+    -------
+    PLSStep; columns are centred first. Signs of the weights are free, but jointly: the covariance is not negative.
+
+    Raises
+    ------
+    ValueError : different samples, missing values, fewer than 3 samples
+
+    Notes
+    -----
+    u, v: first singular vectors of XᵀY; scores t = Xu, s = Yv; what is left: X − t pᵀ with p = Xᵀt / tᵀt, and Y − s qᵀ
+    with q = Yᵀs / sᵀs. Where a score is zero, nothing is taken out.
+
+    References
+    ----------
+    Wegelin 2000, Technical Report 371, University of Washington (mode A)
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> step = pls_step(x, x[:, [1]])
+    >>> np.abs(step.x_weights).round(3), round(step.covariance, 3)
+    (array([0., 1.]), 2.667)
+    >>> step.rest_x.round(3)
+    array([[ 1.,  0.],
+           [-1.,  0.],
+           [ 0.,  0.],
+           [ 0.,  0.]])
+    """
+    x, y, _ = centred_pair(x, y)
+    x_weights, strength, y_weights = leading_pairs(x, y, 1)
+    u, v = x_weights[:, 0], y_weights[:, 0]
+    t, s = x @ u, y @ v
+    rest_x = x - np.outer(t, loading(x, t))
+    rest_y = y - np.outer(s, loading(y, s))
+    return PLSStep(u, v, t, s, float(strength[0]) / (len(x) - 1), rest_x, rest_y)
+
+
+def loading(layer: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """How much every feature changes with a score: the slopes of its regression on it.
+
+    >>> loading(np.array([[1.0, 2.0], [-1.0, -2.0]]), np.array([2.0, -2.0]))
+    array([0.5, 1. ])
+    """
+    squared_length = score @ score
+    return layer.T @ score / squared_length if squared_length > 0 else np.zeros(layer.shape[1])
 
 
 def _rotations(weights: np.ndarray, loadings: np.ndarray) -> np.ndarray:
@@ -156,8 +232,14 @@ def _rotations(weights: np.ndarray, loadings: np.ndarray) -> np.ndarray:
     return weights @ np.linalg.inv(loadings.T @ weights)
 
 
-def _leading_pairs(x: np.ndarray, y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First n singular triplets of XᵀY, through a matrix no larger than samples × samples."""
+def leading_pairs(x: np.ndarray, y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First n singular triplets of XᵀY, (p, n), (n,) and (q, n), through a matrix no larger than samples × samples.
+
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> _, strength, _ = leading_pairs(x, np.array([[3.0, 0.0], [0.0, 2.0]]), 2)
+    >>> strength
+    array([3., 2.])
+    """
     q_x, small_x = _compressed(x)
     q_y, small_y = _compressed(y)
     left, strength, right = svd(small_x.T @ small_y, full_matrices=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,21 +15,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.linalg import eigh
-from sklearn.cross_decomposition import PLSSVD, PLSCanonical
+from sklearn.cross_decomposition import CCA, PLSSVD, PLSCanonical
+from sklearn.exceptions import ConvergenceWarning
 
 from reference_impl.integration.cca import (
+    canonical_weights,
     cca,
     choose_penalty,
+    feature_correlations,
+    gram_whitening,
     multiset_cca,
+    permutation_p_value,
     permutation_test,
     regularized_cca,
     soft_threshold,
     sparse_cca,
     sparse_unit_vector,
 )
+from reference_impl.integration.cca_plots import describe_pair, plot_arrows, plot_correlation_circle
 from reference_impl.integration.pls import pls_canonical, pls_svd
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "cca" / "golden.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parents[1] / "golden" / "cca"
+GOLDEN = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
+GOLDEN_PYTHON = json.loads((FOLDER / "golden_python.json").read_text(encoding="utf-8"))
 
 
 def related(seed: int, n: int = 60, p: int = 5, q: int = 4, *, shared: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -380,3 +390,202 @@ def test_tables_are_matched_by_label_and_keep_labels() -> None:
         cca(x, y.drop(index="P3"), 1)
     with pytest.raises(ValueError, match="n_components must be a whole number from 1 to 4"):
         cca(x, y, 5)
+
+
+# --- The originals on PyPI, cores, memory, messages ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+def test_ridge_is_the_regularised_cca_of_pyrcca(shape: str) -> None:
+    """rcca minimises with uᵀSu + vᵀSv = 1 and sums of squares S, so its weights are ours divided by √(2(n − 1))."""
+    golden = GOLDEN_PYTHON[shape]
+    x, y = np.array(golden["x"]), np.array(golden["y"])
+    found = regularized_cca(x, y, 3, ridge_x=golden["ridge"], ridge_y=golden["ridge"])
+    assert_allclose(found.correlations, golden["ridge_correlations"], rtol=1e-10)
+    factor = np.sqrt(2 * (len(x) - 1))
+    up_to_sign(found.x_weights, np.array(golden["ridge_x_weights"]) * factor, atol=1e-9)
+    up_to_sign(found.y_weights, np.array(golden["ridge_y_weights"]) * factor, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+def test_sparse_is_the_port_of_pma(shape: str) -> None:
+    golden = GOLDEN_PYTHON[shape]
+    x, y = np.array(golden["x"]), np.array(golden["y"])
+    found = sparse_cca(x, y, 3, c_x=golden["c_x"], c_y=golden["c_y"])
+    # PMA ends its halving of thresholds at 1e-6, and its steps when weights change by less than 1e-6.
+    up_to_sign(found.x_weights, golden["sparse_x_weights"], atol=2e-6)
+    up_to_sign(found.y_weights, golden["sparse_y_weights"], atol=2e-6)
+    assert_allclose(found.objective, golden["sparse_objective"], rtol=1e-6)
+
+
+def test_cca_is_scikit_learns_to_its_tolerance() -> None:
+    x, y = related(31, n=80, p=4, q=3)
+    peer = CCA(n_components=2, scale=False, max_iter=10_000, tol=1e-12).fit(x, y)
+    x_scores, y_scores = peer.transform(x, y)
+    found = cca(x, y, 2)
+    correlations = [np.corrcoef(x_scores[:, k], y_scores[:, k])[0, 1] for k in range(2)]
+    assert_allclose(found.correlations, correlations, rtol=1e-6)
+    up_to_sign(found.x_scores, x_scores / x_scores.std(axis=0, ddof=1), atol=1e-4)  # its power method stops early
+    up_to_sign(found.y_scores, y_scores / y_scores.std(axis=0, ddof=1), atol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(25, 6, 4), (12, 30, 20), (15, 15, 40)]))
+def test_turning_features_turns_the_weights_and_nothing_else(seed: int, shape: tuple[int, int, int]) -> None:
+    """A rotation of a layer's features leaves ridge, PLS and their scores as they are; weights turn with it."""
+    n, p, q = shape
+    x, y = related(seed, n=n, p=p, q=q)
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
+    for method in (
+        lambda a, b: regularized_cca(a, b, 2, ridge_x=0.5, ridge_y=0.5),
+        lambda a, b: pls_svd(a, b, 2, scale=False),
+        lambda a, b: pls_canonical(a, b, 2, scale=False),
+    ):
+        plain, turned = method(x, y), method(x @ turn, y)
+        up_to_sign(turned.x_scores, plain.x_scores, atol=1e-6)
+        up_to_sign(turn @ turned.x_weights, plain.x_weights, atol=1e-6)
+        assert_allclose(turned.correlations, plain.correlations, rtol=1e-7)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_order_of_samples_and_mirrored_features_do_not_matter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = related(seed, n=20, p=30, q=25)
+    order, mirror = rng.permutation(20), rng.choice([-1.0, 1.0], size=30)
+    for method in (
+        lambda a, b: regularized_cca(a, b, 2, ridge_x=0.5, ridge_y=0.5),
+        lambda a, b: sparse_cca(a, b, 1, c_x=0.5, c_y=0.5),
+        lambda a, b: pls_svd(a, b, 2),
+        lambda a, b: pls_canonical(a, b, 2),
+    ):
+        plain, other = method(x, y), method((x * mirror)[order], y[order])
+        up_to_sign(other.x_scores, plain.x_scores[order], atol=1e-6)
+        up_to_sign(mirror[:, None] * other.x_weights, plain.x_weights, atol=1e-6)
+
+
+def test_gram_and_covariances_whiten_alike() -> None:
+    x = related(32, n=15, p=40)[0]
+    centred = x - x.mean(axis=0)
+    of_samples = gram_whitening(x, 0.3)
+    weights = centred.T @ of_samples
+    assert weights.shape == (40, 14)
+    assert_allclose(weights.T @ (covariance(x) + 0.3 * np.eye(40)) @ weights, np.eye(14), atol=1e-9)
+    by_covariance = np.linalg.inv(covariance(x) + 0.3 * np.eye(40))
+    assert_allclose(centred @ weights @ weights.T @ centred.T, centred @ by_covariance @ centred.T, atol=1e-9)
+
+
+def test_shuffles_of_whitened_layers_are_refits() -> None:
+    """Whitening before or after the shuffle is the same, so both tests give the same numbers."""
+    x, y = related(33, n=20, p=30, q=25)
+    whitened = [(t - t.mean(axis=0)) @ (t - t.mean(axis=0)).T @ gram_whitening(t, 2.0) for t in (x, y)]
+    p_value, null = permutation_p_value(*whitened, n_permutations=30, rng=np.random.default_rng(1))
+
+    def fit(first: Any, second: Any) -> Any:
+        return regularized_cca(first, second, 1, ridge_x=2.0, ridge_y=2.0)
+
+    other_p, other_null = permutation_test(x, y, fit, n_permutations=30, rng=np.random.default_rng(1))
+    assert_allclose(null, other_null, rtol=1e-9)
+    assert p_value == other_p[0]
+
+
+def test_noise_correlates_perfectly_in_the_sample_and_not_outside() -> None:
+    rng = np.random.default_rng(34)
+    x, y = rng.normal(size=(2, 200, 30))
+    fitted = cca(x[:60], y[:60], 1)
+    assert fitted.correlations[0] > 0.9
+    outside = np.corrcoef(x[60:] @ fitted.x_weights[:, 0], y[60:] @ fitted.y_weights[:, 0])[0, 1]
+    assert abs(outside) < 0.3
+
+
+def test_features_of_other_units_are_not_dependent() -> None:
+    """A feature may be 10¹² times smaller than another and still say something of its own."""
+    x, y = related(35)
+    small = x * np.array([1.0, 1e-12, 1.0, 1e6, 1.0])
+    assert_allclose(cca(small, y, 2).correlations, cca(x, y, 2).correlations, rtol=1e-6)
+
+
+def test_errors_name_the_feature_the_layer_and_the_component() -> None:
+    x, y = related(36)
+    genes = pd.DataFrame(x, columns=["TP53", "MDM2", "EGFR", "MYC", "KRAS"])
+    other = pd.DataFrame(y, columns=list("wxyz"))
+    with pytest.raises(ValueError, match="features of x are not linearly independent: column 'KRAS'"):
+        cca(genes.assign(KRAS=genes["TP53"] - genes["MYC"]), other, 1)
+    with pytest.raises(ValueError, match="features of y are not linearly independent: column 'z'"):
+        regularized_cca(genes, other.assign(z=other["x"]), 1, ridge_x=1, ridge_y=0)
+    with pytest.raises(ValueError, match="column 'MYC' of x never varies"):
+        cca(genes.assign(MYC=0.1), other, 1)
+    with pytest.raises(ValueError, match="features of x never vary, the first is 'MYC'"):
+        sparse_cca(genes.assign(MYC=0.1), other, 1, c_x=0.8, c_y=0.8)
+    with pytest.raises(ValueError, match="features of protein never vary"):
+        multiset_cca({"rna": genes, "protein": other * 0.0}, 1, ridge=1.0)
+    with pytest.raises(ValueError, match=r"y has 1 missing value .*in row 2, column 'x'"):
+        cca(genes, other.where(other != other.loc[2, "x"]), 1)
+    shifted = other.set_axis(range(1, 61))
+    with pytest.raises(ValueError, match="row 0 is 0 in x and 1 in y"):
+        canonical_weights(genes, shifted)
+    one = pd.DataFrame(np.outer(x[:, 0], np.ones(4)), columns=list("wxyz"))
+    with pytest.raises(ValueError, match="nothing is left for component 2; ask for n_components=1"):
+        sparse_cca(np.outer(x[:, 0], np.ones(4)), one.to_numpy(), 2, c_x=1.0, c_y=1.0)
+
+
+def test_weights_that_do_not_settle_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reference_impl.integration.cca.MOST_STEPS", 1)
+    x, y = related(37)
+    with pytest.warns(ConvergenceWarning, match="component 1: the weights still changed after 1 steps; a smaller c_x"):
+        sparse_cca(x, y, 1, c_x=0.7, c_y=0.7)
+
+
+WIDE = (100, 3000, 2500)
+
+
+@pytest.mark.parametrize(
+    ("method", "times"),
+    [
+        (lambda x, y: regularized_cca(x, y, 2, ridge_x=1.0, ridge_y=1.0), 2),
+        (lambda x, y: sparse_cca(x, y, 2, c_x=0.2, c_y=0.2), 3),
+        (lambda x, y: multiset_cca([x, y], 2, ridge=1.0), 2),
+        (lambda x, y: pls_svd(x, y, 2), 3),
+        (lambda x, y: pls_canonical(x, y, 2), 5),
+        (lambda x, y: cca(x.T[:2500, :60], y.T[:, 40:], 2), 2),
+    ],
+    ids=["regularized_cca", "sparse_cca", "multiset_cca", "pls_svd", "pls_canonical", "cca"],
+)
+def test_memory_is_a_small_multiple_of_the_input(method: Any, times: int) -> None:
+    """As the docstrings say; XᵀY alone would be 14 times the layers."""
+    rng = np.random.default_rng(38)
+    x, y = rng.normal(size=WIDE[:2]), rng.normal(size=(WIDE[0], WIDE[2]))
+    layers = x.nbytes + y.nbytes
+    tracemalloc.start()
+    try:
+        method(x, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    print(f"{peak / layers:.2f} times the layers")
+    assert peak < times * layers
+
+
+def test_feature_correlations_are_pearsons() -> None:
+    x, y = related(39)
+    table = pd.DataFrame(x, columns=list("abcde")).assign(still=4.0)
+    found = feature_correlations(table, y)
+    assert_allclose(found.to_numpy()[:5], np.corrcoef(x.T, y.T)[:5, 5:], atol=1e-12)
+    assert found.loc["still"].isna().all()
+
+
+def test_pictures_show_every_feature_and_sample_that_they_say() -> None:
+    x, y = related(40, n=30, p=12, q=9)
+    pair = regularized_cca(x, y, 2, ridge_x=0.5, ridge_y=0.5)
+    circle = plot_correlation_circle({"rna": x, "protein": y}, pair.x_scores, at_least=0.0, named=2)
+    assert [len(points.get_offsets()) for points in circle.collections] == [12, 9]
+    assert_allclose(circle.collections[0].get_offsets(), feature_correlations(x, pair.x_scores), atol=1e-12)
+    assert len(circle.texts) == 4
+    arrows = plot_arrows(pair.x_scores, pair.y_scores)
+    assert len(arrows.collections[0].get_offsets()) == 30
+    assert "30 samples, 2 pairs of scores" in describe_pair(pair.x_scores, pair.y_scores)
+    with pytest.raises(ValueError, match="scores has 1 component"):
+        plot_correlation_circle([x], x[:, :1])
+    with pytest.raises(ValueError, match="component 1 of y_scores never varies"):
+        describe_pair(x[:, :2], np.column_stack([y[:, 0], np.ones(30)]))
+    plt.close("all")
