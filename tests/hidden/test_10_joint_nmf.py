@@ -450,9 +450,7 @@ def test_the_weighted_error_never_rises(weighted_update_step, draw):
     layers, h, w, weights = draw.gapped()
     history = []
     for _ in range(8):
-        history.append(
-            sum(np.nansum(weights[name][:, None] * (x - h @ w[name].T) ** 2) for name, x in layers.items())
-        )
+        history.append(sum(np.nansum(weights[name][:, None] * (x - h @ w[name].T) ** 2) for name, x in layers.items()))
         h, w = weighted_update_step(layers, h, w, weights)
         assert np.isfinite(h).all()
     assert (np.diff(history) <= 1e-9 * history[0]).all()
