@@ -476,14 +476,18 @@ def nothing_on_the_diagonal(assignments):
 
 @mistake(
     of="consensus_matrix",
-    en="You compared cluster numbers by their difference. They are names, and 0 is no nearer to 1 than to 3.",
-    zh="你用差值比较簇的编号。编号只是名字，0 离 1 并不比离 3 更近。",
+    en="You went through the cluster numbers 0, 1, 2, … one by one. Labels may be words as well; compare the labels of "
+    "two patients with each other.",
+    zh="你逐个查了编号 0、1、2 等。标签也可能是文字；应把两位患者的标签相互比较。",
 )
-def numbers_taken_as_numbers(assignments):
+def numbers_one_by_one(assignments):
     runs = _runs(assignments)
-    _, codes = np.unique(runs, return_inverse=True)
-    codes = codes.reshape(runs.shape)
-    return np.maximum(1 - np.abs(codes[:, :, None] - codes[:, None, :]) / 2, 0).mean(axis=0)
+    together = np.zeros((runs.shape[1], runs.shape[1]))
+    for run in runs:
+        for cluster in range(len(run)):
+            inside = np.array([label == cluster for label in run.tolist()], dtype=float)
+            together += np.outer(inside, inside)
+    return together / len(runs)
 
 
 @mistake(
