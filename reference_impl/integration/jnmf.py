@@ -12,7 +12,7 @@ part in the sample's row of H.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,43 +56,59 @@ class JointFactors(NamedTuple):
 # --- The steps -------------------------------------------------------------------------------------------------------
 
 
-def objective(layers: Sequence[np.ndarray], h: np.ndarray, w: Sequence[np.ndarray]) -> float:
-    """Σ_m ‖X_m − H W_mᵀ‖², without ½.
+def objective(layers: Any, h: Any, w: Any) -> float:
+    """Σ_m ‖X_m − H W_mᵀ‖², without ½: the squared errors of all layers together.
 
     Parameters
     ----------
-    layers : list of (n_samples, n_features) non-negative arrays
-    h : (n_samples, rank)
-    w : list of (n_features, rank)
+    layers : dict or list of (n_samples, n_features) non-negative DataFrames or arrays, nothing missing
+    h : (n_samples, rank), non-negative: how much of each part a sample has
+    w : dict or list like `layers` of (n_features, rank), non-negative: what each part looks like in a layer
+
+    Returns
+    -------
+    float, in squared units of the layers. Peak memory: one copy of the layers, and two of one layer
+
+    Raises
+    ------
+    ValueError : a negative or missing value, or factors that do not fit a layer; the layer is named
+
+    References
+    ----------
+    Lee & Seung 2001, NIPS; Zhang et al. 2012, Nucleic Acids Research 40:9379 (several layers)
 
     Examples
     --------
-    >>> layers = [np.array([[1.0, 2.0]]), np.array([[3.0]])]
-    >>> objective(layers, np.array([[1.0]]), [np.array([[1.0], [1.0]]), np.array([[1.0]])])
+    >>> layers = {"rna": np.array([[1.0, 2.0]]), "protein": np.array([[3.0]])}
+    >>> objective(layers, np.array([[1.0]]), {"rna": np.array([[1.0], [1.0]]), "protein": np.array([[1.0]])})
     5.0
     """
-    return float(sum(np.sum((x - h @ part.T) ** 2) for x, part in zip(layers, w, strict=True)))
+    tables, h, parts, _ = factor_arrays(layers, h, w)
+    return float(sum(np.sum((x - h @ part.T) ** 2) for x, part in zip(tables, parts, strict=True)))
 
 
-def update_step(
-    layers: Sequence[np.ndarray], h: np.ndarray, w: Sequence[np.ndarray]
-) -> tuple[np.ndarray, list[np.ndarray]]:
+def update_step(layers: Any, h: Any, w: Any) -> tuple[np.ndarray, Any]:
     """One round of multiplicative updates: first the shared factor, then each layer's weights with the new factor.
 
     Parameters
     ----------
-    layers : list of (n_samples, n_features) non-negative arrays
+    layers : dict or list of (n_samples, n_features) non-negative DataFrames or arrays, nothing missing
     h : (n_samples, rank), non-negative
-    w : list of (n_features, rank), non-negative
+    w : dict or list like `layers` of (n_features, rank), non-negative
 
     Returns
     -------
-    h, w : new arrays; the objective is not larger than before
+    h, w : new arrays, w in a dict or list like `layers`; the objective is not larger than before
+
+    Raises
+    ------
+    ValueError : a negative or missing value, or factors that do not fit a layer; the layer is named
 
     Notes
     -----
-    H ← H ∘ (Σ_m X_m W_m) / (H Σ_m W_mᵀW_m), then W_m ← W_m ∘ (X_mᵀH) / (W_m HᵀH). A zero stays zero for ever.
-    Updating the weights first decreases the objective as well, along another path; this order is scikit-learn's.
+    H ← H ∘ (Σ_m X_m W_m) / (H Σ_m W_mᵀW_m), then W_m ← W_m ∘ (X_mᵀH) / (W_m HᵀH). A zero stays zero for ever. A
+    denominator of exactly zero is replaced by TINY, as scikit-learn does. Updating the weights first decreases the
+    objective as well, along another path; this order is scikit-learn's. Peak memory: one copy of the layers.
 
     References
     ----------
@@ -101,23 +117,75 @@ def update_step(
     Examples
     --------
     >>> x = np.array([[1.0, 2.0], [2.0, 4.0]])
-    >>> h, w = update_step([x], np.array([[1.0], [1.0]]), [np.array([[1.0], [1.0]])])
-    >>> h @ w[0].T
+    >>> h, w = update_step({"rna": x}, np.array([[1.0], [1.0]]), {"rna": np.array([[1.0], [1.0]])})
+    >>> h @ w["rna"].T
     array([[1., 2.],
            [2., 4.]])
     """
-    toward = sum(x @ part for x, part in zip(layers, w, strict=True))
-    away = h @ sum(part.T @ part for part in w)
+    tables, h, parts, _ = factor_arrays(layers, h, w)
+    toward = sum(x @ part for x, part in zip(tables, parts, strict=True))
+    away = h @ sum(part.T @ part for part in parts)
     h = h * toward / np.where(away == 0, TINY, away)
-    gram = h.T @ h
-    return h, [_multiplied(part, x.T @ h, part @ gram) for x, part in zip(layers, w, strict=True)]
+    new = []
+    for x, part in zip(tables, parts, strict=True):
+        away = part @ (h.T @ h)
+        new.append(part * (x.T @ h) / np.where(away == 0, TINY, away))
+    return h, like_layers(layers, new)
 
 
-def _multiplied(part: np.ndarray, toward: np.ndarray, away: np.ndarray) -> np.ndarray:
-    return part * toward / np.where(away == 0, TINY, away)
+def weighted_update_step(layers: Any, h: Any, w: Any, weights: Any) -> tuple[np.ndarray, Any]:
+    """One round of multiplicative updates in which each sample's row of each layer has a weight; 0 where it is missing.
+
+    Parameters
+    ----------
+    layers : dict or list of (n_samples, n_features) non-negative DataFrames or arrays
+        A sample may lack a whole layer: a row of NaN (or no row in a DataFrame) with weight 0.
+    h : (n_samples, rank), non-negative
+    w : dict or list like `layers` of (n_features, rank), non-negative
+    weights : dict or list like `layers` of (n_samples,), non-negative: how much the row of a sample counts
+
+    Returns
+    -------
+    h, w : new arrays, w in a dict or list like `layers`; Σ_m Σ_i weight_mi ‖x_mi − W_m h_i‖² is not larger than before
+
+    Raises
+    ------
+    ValueError : a value that counts and is negative or missing, weights that are negative, of another length or all 0
+        for a sample, or factors that do not fit a layer; layer and sample are named
+
+    Notes
+    -----
+    With v_m as a diagonal matrix: H ← H ∘ (Σ_m v_m X_m W_m) / (Σ_m v_m H W_mᵀW_m), then
+    W_m ← W_m ∘ (X_mᵀ v_m H) / (W_m Hᵀ v_m H). With all weights 1 it is `update_step`.
+    Peak memory: two copies of the layers.
+
+    References
+    ----------
+    Blondel, Ho & van Dooren 2008, Weighted nonnegative matrix factorization and face feature extraction
+
+    Examples
+    --------
+    >>> layers = {"rna": np.array([[1.0], [2.0]]), "protein": np.array([[3.0], [np.nan]])}
+    >>> weights = {"rna": np.array([1.0, 1.0]), "protein": np.array([1.0, 0.0])}
+    >>> ones = {"rna": np.array([[1.0]]), "protein": np.array([[3.0]])}
+    >>> weighted_update_step(layers, np.array([[1.0], [1.0]]), ones, weights)[0]
+    array([[1.],
+           [2.]])
+    """
+    tables, h, parts, counts = factor_arrays(layers, h, w, weights)
+    tables = [np.where(count > 0, x, 0.0) for x, count in zip(tables, counts, strict=True)]
+    toward = sum(count * (x @ part) for x, part, count in zip(tables, parts, counts, strict=True))
+    away = sum(count * (h @ (part.T @ part)) for part, count in zip(parts, counts, strict=True))
+    h = h * toward / np.where(away == 0, TINY, away)
+    new = []
+    for x, part, count in zip(tables, parts, counts, strict=True):
+        counted = count * h
+        away = part @ (counted.T @ h)
+        new.append(part * (x.T @ counted) / np.where(away == 0, TINY, away))
+    return h, like_layers(layers, new)
 
 
-def coordinate_step(factor: np.ndarray, target: np.ndarray, gram: np.ndarray) -> np.ndarray:
+def coordinate_step(factor: Any, target: Any, gram: Any) -> np.ndarray:
     """Columns of a factor, one after another, each at its best while the others stand still (HALS).
 
     Minimises ‖X − F Gᵀ‖² over F ≥ 0 column by column, given target = X G and gram = GᵀG.
@@ -130,7 +198,11 @@ def coordinate_step(factor: np.ndarray, target: np.ndarray, gram: np.ndarray) ->
 
     Returns
     -------
-    (n, rank)
+    (n, rank), a new array
+
+    Raises
+    ------
+    ValueError : shapes that do not fit each other
 
     Notes
     -----
@@ -145,12 +217,71 @@ def coordinate_step(factor: np.ndarray, target: np.ndarray, gram: np.ndarray) ->
     >>> coordinate_step(np.array([[0.0]]), np.array([[6.0]]), np.array([[2.0]]))
     array([[3.]])
     """
-    factor = factor.copy()
+    factor = np.array(factor, dtype=float)
+    target, gram = np.asarray(target), np.asarray(gram)
+    if factor.shape != target.shape or gram.shape != (factor.shape[1], factor.shape[1]):
+        raise ValueError(f"factor {factor.shape}, target {target.shape} and gram {gram.shape} do not fit each other")
     for k in range(factor.shape[1]):
         if gram[k, k] > 0:
             change = (target[:, k] - factor @ gram[:, k]) / gram[k, k]
             factor[:, k] = np.maximum(factor[:, k] + change, 0.0)
     return factor
+
+
+def factor_arrays(
+    layers: Any, h: Any, w: Any, weights: Any = None
+) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray], list[np.ndarray]]:
+    """Layers, h, w and the rows' weights (n_samples, 1) as arrays, in the order of the layers.
+
+    Refuses what does not fit, and names the layer. Without `weights` every row counts 1; one that counts 0 may be NaN.
+
+    >>> layers, h = {"rna": np.array([[1.0, -2.0]])}, np.array([[1.0]])
+    >>> factor_arrays(layers, h, {"rna": np.array([[1.0], [1.0]])})
+    Traceback (most recent call last):
+    ValueError: rna has a negative or missing value in row 0; values that count must be 0 or more
+    """
+    named = named_layers(layers)
+    samples = all_samples(named)
+    tables = [whole_matrix(name, table, samples) for name, table in named.items()]
+    h = as_matrix(h, "h")
+    parts = [as_matrix(part, f"w of {name}") for name, part in by_layer(named, w, "w")]
+    counts = [np.ones((len(h), 1)) for _ in named]
+    if weights is not None:
+        counts = [np.asarray(count, dtype=float).reshape(-1, 1) for _, count in by_layer(named, weights, "weights")]
+    for name, x, part, count in zip(named, tables, parts, counts, strict=True):
+        if x.shape != (len(h), len(part)) or part.shape[1] != h.shape[1]:
+            raise ValueError(f"{name} is {x.shape}, but h is {h.shape} and its w is {part.shape}; they must fit")
+        if count.shape != (len(x), 1) or not count.min() >= 0:
+            raise ValueError(f"weights of {name} must be {len(x)} numbers of 0 or more")
+        wrong = (count[:, 0] > 0) & ~(x.min(axis=1) >= 0)
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            at = first if samples is None else samples.tolist()[first]
+            raise ValueError(
+                f"{name} has a negative or missing value in row {at!r}; values that count must be 0 or more"
+            )
+    require_some_layer(np.array([count[:, 0] > 0 for count in counts]), samples)
+    return tables, h, parts, counts
+
+
+def by_layer(named: dict[Any, Any], given: Any, what: str) -> list[tuple[Any, Any]]:
+    """What was given for each layer, in the order of the layers; a dict by name, a list by position.
+
+    >>> by_layer({"rna": 0, "protein": 0}, {"rna": 1, "lipid": 2}, "w")
+    Traceback (most recent call last):
+    ValueError: w is for rna, lipid and the layers are rna, protein; give one for each layer
+    """
+    if isinstance(given, Mapping) and {str(name) for name in given} == set(named):
+        return [(name, {str(key): one for key, one in given.items()}[name]) for name in named]
+    if not isinstance(given, Mapping) and len(given) == len(named):
+        return list(zip(named, given, strict=True))
+    found = ", ".join(map(str, given)) if isinstance(given, Mapping) else f"{len(given)} layers"
+    raise ValueError(f"{what} is for {found} and the layers are {', '.join(named)}; give one for each layer")
+
+
+def like_layers(layers: Any, parts: list[np.ndarray]) -> Any:
+    """One array per layer in the form in which the layers came: a dict with their names, or a list."""
+    return dict(zip(layers, parts, strict=True)) if isinstance(layers, Mapping) else parts
 
 
 # --- The method ------------------------------------------------------------------------------------------------------
@@ -165,7 +296,8 @@ def scale_layers(layers: Any) -> dict[Any, Any]:
 
     Returns
     -------
-    dict of tables like those of `layers`; per measured sample each layer's squares sum to 1 on average
+    dict of tables like those of `layers`, new; per measured sample each layer's squares sum to 1 on average. Peak
+    memory: the result, and two copies of one layer
 
     Raises
     ------
@@ -177,12 +309,32 @@ def scale_layers(layers: Any) -> dict[Any, Any]:
     array([[0.6, 0.8],
            [0.6, 0.8]])
     """
-    stacked = _Stack(layers)
     scaled = {}
-    for name, table in stacked.tables.items():
-        layer = stacked.layers[name]
-        scaled[name] = table / np.sqrt(np.sum(layer.values**2) / len(layer.rows))
+    for name, table in named_layers(layers).items():
+        values = non_negative_matrix(name, table)
+        n_measured = (~np.isnan(values).all(axis=1)).sum()
+        scaled[name] = table / np.sqrt(np.nansum(values**2) / n_measured)
     return scaled
+
+
+def non_negative_matrix(name: str, table: Any) -> np.ndarray:
+    """A layer as a matrix of numbers of 0 or more, not all 0; a row of NaN is a sample that lacks the layer.
+
+    >>> non_negative_matrix("rna", pd.DataFrame({"TP53": [1.0, -3.0]}, index=["P1", "P2"]))
+    Traceback (most recent call last):
+    ValueError: rna has the negative value -3 for sample 'P2', feature 'TP53'; split the layer into above and below
+    """
+    values = as_matrix(table, name, missing=True)
+    if np.nanmin(values, initial=0.0) < 0:
+        row, column = divmod(int(np.nanargmin(values)), values.shape[1])
+        sample, feature = labels(table, 0).tolist()[row], labels(table, 1).tolist()[column]
+        raise ValueError(
+            f"{name} has the negative value {values[row, column]:g} for sample {sample!r}, feature {feature!r}; "
+            "split the layer into above and below"
+        )
+    if not np.nansum(values) > 0:
+        raise ValueError(f"{name} has no value above zero")
+    return values
 
 
 def joint_nmf(
@@ -222,7 +374,7 @@ def joint_nmf(
 
     Notes
     -----
-    An iteration costs O(n · p · rank). Memory: one copy of the layers.
+    An iteration costs O(n · p · rank). Peak memory: one copy of the layers and the factors of all starts.
 
     References
     ----------
@@ -237,7 +389,18 @@ def joint_nmf(
     >>> bool(found.objective < 1e-3 * sum((x**2).sum() for x in layers.values()))
     True
     """
-    stack = _Stack(layers)
+    return _best_of_starts(_Stack(layers), rank, rng, solver, n_starts, max_iterations, tolerance)
+
+
+def _best_of_starts(
+    stack: _Stack,
+    rank: Any,
+    rng: np.random.Generator,
+    solver: str,
+    n_starts: Any,
+    max_iterations: int,
+    tolerance: float,
+) -> JointFactors:
     rank = require_integer(rank, "rank", at_most=stack.n_samples)
     require_generator(rng)
     require_integer(n_starts, "n_starts")
@@ -245,7 +408,7 @@ def joint_nmf(
     runs = [_descend(stack, rank, rng, solver, max_iterations, tolerance) for _ in range(n_starts)]
     h, w, history, settled = min(runs, key=lambda run: run[2][-1])
     if not settled:
-        _warn_unsettled(max_iterations)
+        _warn_unsettled(rank, max_iterations)
     return stack.result(h, w, history)
 
 
@@ -259,7 +422,7 @@ def separate_nmf(layers: Any, rank: int, *, rng: np.random.Generator, **options:
     Returns
     -------
     dict of JointFactors, one per layer, for the samples that the layer has. Part 1 of one layer need not be part 1 of
-    another, nor need there be a match at all: see `match_parts`.
+    another, nor need there be a match at all: see `match_parts`. Peak memory: two copies of the layers.
 
     Examples
     --------
@@ -268,11 +431,10 @@ def separate_nmf(layers: Any, rank: int, *, rng: np.random.Generator, **options:
     >>> found["protein"].w["protein"].shape
     (4, 2)
     """
-    stack = _Stack(layers)
     found = {}
-    for name, table in stack.tables.items():
-        whole = table[~np.isnan(np.asarray(table, dtype=float)).all(axis=1)]
-        found[name] = joint_nmf({name: whole}, rank, rng=rng, **options)
+    for name, table in named_layers(layers).items():
+        measured = ~np.isnan(non_negative_matrix(name, table)).all(axis=1)
+        found[name] = joint_nmf({name: table[measured]}, rank, rng=rng, **options)
     return found
 
 
@@ -288,6 +450,10 @@ def match_parts(first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
     partner : (rank,), for each part of `first` the position of its partner in `second`
     cosine : (rank,), cosine of the two; 1 where they are the same up to scale
 
+    Raises
+    ------
+    ValueError : other samples, another order of samples, or another number of parts
+
     Examples
     --------
     >>> h = np.array([[1.0, 0.0], [0.0, 2.0]])
@@ -295,8 +461,12 @@ def match_parts(first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
     (array([1, 0]), array([1., 1.]))
     """
     one, other = as_matrix(first, "first"), as_matrix(second, "second")
-    if one.shape != other.shape:
-        raise ValueError(f"first is {one.shape} and second {other.shape}; they must have the same samples and rank")
+    labelled = isinstance(first, pd.DataFrame) and isinstance(second, pd.DataFrame)
+    if one.shape != other.shape or (labelled and not first.index.equals(second.index)):
+        raise ValueError(
+            f"first is {one.shape} and second {other.shape}; they must have the same samples in the same order, and "
+            "the same number of parts"
+        )
     lengths = np.outer(np.linalg.norm(one, axis=0), np.linalg.norm(other, axis=0))
     cosine = one.T @ other / np.where(lengths > 0, lengths, 1.0)
     rows, partner = linear_sum_assignment(cosine, maximize=True)
@@ -314,6 +484,10 @@ def consensus_matrix(assignments: Any) -> np.ndarray:
     -------
     (n_samples, n_samples), from 0 to 1
 
+    Raises
+    ------
+    ValueError : not a table of runs × samples
+
     References
     ----------
     Brunet et al. 2004, PNAS 101:4164
@@ -328,7 +502,10 @@ def consensus_matrix(assignments: Any) -> np.ndarray:
     runs = np.asarray(assignments)
     if runs.ndim != 2 or 0 in runs.shape:
         raise ValueError(f"assignments must be runs × samples; got shape {runs.shape}")
-    return (runs[:, :, None] == runs[:, None, :]).mean(axis=0)
+    together = np.zeros((runs.shape[1], runs.shape[1]))
+    for run in runs:
+        together += run[:, None] == run
+    return together / len(runs)
 
 
 def cophenetic_correlation(consensus: Any) -> float:
@@ -376,6 +553,7 @@ def choose_rank(
 
     Notes
     -----
+    Peak memory: one copy of the layers.
     Look for the last rank before the cophenetic correlation falls. Brunet et al. read it so; a rank of 2 often looks
     stable whatever the data are.
 
@@ -409,6 +587,8 @@ def choose_rank(
         normal = [_normalised(h, w)[0] for h, w, _, _ in runs]
         consensus = consensus_matrix([h.argmax(axis=1) for h in normal])
         best = int(np.argmin([history[-1] for _, _, history, _ in runs]))
+        if not runs[best][3]:
+            _warn_unsettled(rank, most)
         alike = [match_parts(normal[best], h)[1].mean() for number, h in enumerate(normal) if number != best]
         dispersion = float(np.mean(4 * (consensus - 0.5) ** 2))
         rows.append((rank, cophenetic_correlation(consensus), dispersion, np.mean(alike), runs[best][2][-1]))
@@ -417,6 +597,8 @@ def choose_rank(
 
 class JointNMF(TransformerMixin, BaseEstimator):
     """Joint non-negative matrix factorisation as a scikit-learn transformer over a dict of layers.
+
+    Peak memory of `fit` and `transform`: one copy of the layers, two of one layer, and the factors of all starts.
 
     Parameters
     ----------
@@ -468,20 +650,13 @@ class JointNMF(TransformerMixin, BaseEstimator):
         ValueError : as for `joint_nmf`
         """
         stack = _Stack(layers)
-        self._units = {
-            name: float(np.sqrt(np.sum(layer.values**2) / len(layer.rows))) if self.scale else 1.0
-            for name, layer in stack.layers.items()
-        }
-        scaled = {name: table / self._units[name] for name, table in stack.tables.items()}
-        found = joint_nmf(
-            scaled,
-            self.rank,
-            rng=np.random.default_rng(self.random_state),
-            solver=self.solver,
-            n_starts=self.n_starts,
-            max_iterations=self.max_iterations,
-            tolerance=self.tolerance,
-        )
+        self._units = dict.fromkeys(stack.layers, 1.0)
+        if self.scale:
+            for name, layer in stack.layers.items():
+                self._units[name] = float(np.sqrt(np.einsum("nd,nd->", layer.values, layer.values) / len(layer.rows)))
+                layer.values /= self._units[name]
+        rng = np.random.default_rng(self.random_state)
+        found = _best_of_starts(stack, self.rank, rng, self.solver, self.n_starts, self.max_iterations, self.tolerance)
         self.factors_, self.objective_ = found.h, found.objective
         self.weights_ = {name: part * self._units[name] for name, part in found.w.items()}
         self._parts = {name: np.asarray(part) for name, part in found.w.items()}
@@ -498,7 +673,7 @@ class JointNMF(TransformerMixin, BaseEstimator):
         stack = _Stack(layers)
         require_known_features(stack.tables, self._features)
         for name, layer in stack.layers.items():
-            layer.values = layer.values / self._units[name]
+            layer.values /= self._units[name]
         w = {name: self._parts[name] for name in stack.layers}
         h = np.full((stack.n_samples, self.rank), 1.0)
         for _ in range(self.max_iterations):
@@ -506,6 +681,8 @@ class JointNMF(TransformerMixin, BaseEstimator):
             h = stack.update_h(h, w, "hals")
             if np.abs(h - before).max() <= 1e-9 * h.max():
                 break
+        else:
+            _warn_unsettled(self.rank, self.max_iterations)
         return h if stack.samples is None else pd.DataFrame(h, index=stack.samples, columns=_part_names(self.rank))
 
 
@@ -525,39 +702,27 @@ class _Stack:
     def __init__(self, layers: Any) -> None:
         self.tables = named_layers(layers)
         self.samples = all_samples(self.tables)
-        matrices = {name: self._matrix(name, table) for name, table in self.tables.items()}
-        self.n_samples = len(next(iter(matrices.values())))
-        present = {name: ~np.isnan(matrix).all(axis=1) for name, matrix in matrices.items()}
-        self._require_whole(matrices, present)
-        self.layers = {name: _Measured(m[present[name]], np.flatnonzero(present[name])) for name, m in matrices.items()}
-        self.groups = self._groups(np.column_stack(list(present.values())))
+        self.layers = {name: self._measured(name, table) for name, table in self.tables.items()}
+        self.n_samples = len(next(iter(self.tables.values()))) if self.samples is None else len(self.samples)
+        present = np.zeros((len(self.layers), self.n_samples), dtype=bool)
+        for has, layer in zip(present, self.layers.values(), strict=True):
+            has[layer.rows] = True
+        require_some_layer(present, self.samples)
+        self.groups = self._groups(present.T)
 
-    def _matrix(self, name: Any, table: Any) -> np.ndarray:
-        matrix = whole_matrix(name, table, self.samples)
-        if np.nanmin(matrix, initial=0.0) < 0:
-            row, column = divmod(int(np.nanargmin(matrix)), matrix.shape[1])
+    def _measured(self, name: Any, table: Any) -> _Measured:
+        """One copy of the layer, or a second for a moment where samples lack it."""
+        values = non_negative_matrix(name, table)
+        present = ~np.isnan(values).all(axis=1)
+        broken = np.isnan(values).any(axis=1) & present
+        if broken.any():
+            first = labels(table, 0).tolist()[int(np.argmax(broken))]
             raise ValueError(
-                f"{name} has the negative value {matrix[row, column]:g} for sample {self._who(row)!r}, feature "
-                f"{labels(table, 1)[column]!r}; parts only add up, so shift or scale the layer first"
+                f"{name} has gaps inside {int(broken.sum())} samples, the first is {first!r}; a sample may lack a "
+                "whole layer, other gaps must be filled first"
             )
-        return matrix
-
-    def _require_whole(self, matrices: dict[Any, np.ndarray], present: dict[Any, np.ndarray]) -> None:
-        for name, matrix in matrices.items():
-            broken = np.isnan(matrix).any(axis=1) & present[name]
-            if broken.any():
-                raise ValueError(
-                    f"{name} has gaps inside {int(broken.sum())} samples, the first is "
-                    f"{self._who(int(np.argmax(broken)))!r}; a sample may lack a whole layer, other gaps must be "
-                    "filled first"
-                )
-            if not np.nansum(matrix) > 0:
-                raise ValueError(f"{name} has no value above zero")
-        require_some_layer(np.array(list(present.values())), self.samples)
-
-    def _who(self, row: int) -> Any:
-        """The label of a sample; its number where there are no labels."""
-        return row if self.samples is None else self.samples[row]
+        rows = np.arange(len(values)) if self.samples is None else self.samples.get_indexer(table.index)
+        return _Measured(values if present.all() else values[present], rows[present])
 
     def _groups(self, present: np.ndarray) -> list[tuple[np.ndarray, list[Any]]]:
         patterns, member = np.unique(present, axis=0, return_inverse=True)
@@ -604,7 +769,8 @@ class _Stack:
 
 def _updated(factor: np.ndarray, toward: np.ndarray, gram: np.ndarray, solver: str) -> np.ndarray:
     if solver == "mu":
-        return _multiplied(factor, toward, factor @ gram)
+        away = factor @ gram
+        return factor * toward / np.where(away == 0, TINY, away)
     for _ in range(SWEEPS):
         factor = coordinate_step(factor, toward, gram)
     return factor
@@ -648,9 +814,10 @@ def _check_solver(solver: Any, max_iterations: Any, tolerance: Any) -> None:
     require_number(tolerance, "tolerance", low=0, high=1)
 
 
-def _warn_unsettled(max_iterations: int) -> None:
+def _warn_unsettled(rank: int, max_iterations: int) -> None:
     warnings.warn(
-        f"the objective still fell after {max_iterations} iterations; raise max_iterations, or use solver='hals'",
+        f"with rank {rank} the factors still moved after {max_iterations} iterations; raise max_iterations or "
+        "tolerance, or use solver='hals'",
         ConvergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

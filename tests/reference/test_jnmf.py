@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from reference_impl.integration.jnmf import (
     scale_layers,
     separate_nmf,
     update_step,
+    weighted_update_step,
 )
 
 
@@ -101,6 +105,70 @@ def test_zero_stays_zero_and_nothing_is_divided_by_zero() -> None:
     assert np.isfinite(new_h).all()
     assert (new_h[:, 1] == 0).all()
     assert all((part[:, 1] == 0).all() for part in new_w)
+
+
+def test_names_and_order_of_layers_do_not_matter_to_a_step() -> None:
+    layers, _ = planted(17)
+    h, w = start(17, layers)
+    plain_h, plain_w = update_step(list(layers.values()), h, w)
+    named = dict(zip(layers, w, strict=True))
+    new_h, new_w = update_step({name: pd.DataFrame(x) for name, x in reversed(layers.items())}, h, named)
+    assert_allclose(new_h, plain_h, rtol=1e-12)
+    for name, part in zip(layers, plain_w, strict=True):
+        assert_allclose(new_w[name], part, rtol=1e-12)
+
+
+def test_weights_of_one_change_nothing_and_weights_of_a_layer_are_its_scale() -> None:
+    layers, _ = planted(18)
+    tables = list(layers.values())
+    h, w = start(18, layers)
+    ones = [np.ones(len(h))] * 3
+    for ours, theirs in zip(weighted_update_step(tables, h, w, ones), update_step(tables, h, w), strict=True):
+        assert_allclose(np.vstack(ours), np.vstack(theirs), rtol=1e-12)
+    heavy = weighted_update_step(tables, h, w, [9 * ones[0], ones[1], ones[2]])
+    louder = update_step([3 * tables[0], *tables[1:]], h, [3 * w[0], *w[1:]])
+    assert_allclose(heavy[0], louder[0], rtol=1e-10)
+    assert_allclose(3 * heavy[1][0], louder[1][0], rtol=1e-10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_weighted_step_never_raises_the_weighted_objective(seed: int) -> None:
+    layers, _ = planted(seed, n=12, widths=(8, 6))
+    tables = list(layers.values())
+    h, w = start(seed, layers)
+    rng = np.random.default_rng(seed)
+    weights = [rng.choice([0.0, 0.5, 1.0], size=12), np.ones(12)]
+    gapped = [np.where(v[:, None] > 0, x, np.nan) for x, v in zip(tables, weights, strict=True)]
+
+    def counted(h: np.ndarray, w: list[np.ndarray]) -> float:
+        return float(
+            sum(np.nansum(v[:, None] * (x - h @ p.T) ** 2) for x, p, v in zip(gapped, w, weights, strict=True))
+        )
+
+    before = counted(h, w)
+    for _ in range(5):
+        h, w = weighted_update_step(gapped, h, w, weights)
+        assert np.isfinite(h).all()
+        assert counted(h, w) <= before * (1 + 1e-12)
+        before = counted(h, w)
+
+
+def test_the_method_with_missing_layers_takes_the_weighted_steps() -> None:
+    """Same trajectory: the start of the method is drawn as here."""
+    layers, _ = planted(19)
+    layers["c"][:12] = np.nan
+    weights = {name: (~np.isnan(x).all(axis=1)).astype(float) for name, x in layers.items()}
+    with pytest.warns(ConvergenceWarning):
+        found = joint_nmf(layers, 3, rng=np.random.default_rng(5), solver="mu", n_starts=1, max_iterations=12)
+    rng = np.random.default_rng(5)
+    size = np.sqrt(np.mean([np.nanmean(x) for x in layers.values()]) / 3)
+    h = size * np.abs(rng.normal(size=(40, 3)))
+    w = {name: size * np.abs(rng.normal(size=(x.shape[1], 3))) for name, x in layers.items()}
+    for _ in range(12):
+        h, w = weighted_update_step(layers, h, w, weights)
+    for name in layers:  # the product does not depend on how parts are scaled and ordered
+        assert_allclose(found.h @ found.w[name].T, h @ w[name].T, rtol=1e-8)
 
 
 def test_coordinate_steps_reach_the_non_negative_least_squares() -> None:
@@ -198,6 +266,21 @@ def test_a_sample_that_lacks_a_layer_is_told_by_the_others() -> None:
     assert_allclose(joint_nmf(as_rows, 3, rng=np.random.default_rng(0)).h, found.h)
 
 
+def test_multiplicative_updates_are_far_from_the_end_after_200_iterations() -> None:
+    """How far above the best objective known, from the same start: HALS is done where the other is not."""
+    layers, _ = planted(20, n=80, widths=(200, 150, 100), rank=5, noise=0.3)
+    histories = {}
+    for solver in ("mu", "hals"):
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            found = joint_nmf(
+                layers, 5, rng=np.random.default_rng(1), solver=solver, n_starts=1, max_iterations=200, tolerance=0
+            )
+        histories[solver] = found.history
+    best = min(histories["hals"][-1], histories["mu"][-1])
+    assert histories["hals"][100] < 1.001 * best
+    assert histories["mu"][-1] > 1.005 * best
+
+
 # --- Rank ------------------------------------------------------------------------------------------------------------
 
 
@@ -288,5 +371,66 @@ def test_bad_parameters_are_named(change: dict[str, Any], words: str) -> None:
 
 def test_stopping_too_early_is_a_warning_that_says_what_to_do() -> None:
     layers, _ = planted(16)
-    with pytest.warns(ConvergenceWarning, match="after 15 iterations; raise max_iterations"):
+    with pytest.warns(
+        ConvergenceWarning, match="rank 3 the factors still moved after 15 iterations; raise max_iterations"
+    ):
         joint_nmf(layers, 3, rng=np.random.default_rng(0), solver="mu", max_iterations=15)
+
+
+def test_an_unsettled_rank_is_named() -> None:
+    layers, _ = planted(21)
+    with pytest.warns(ConvergenceWarning, match="with rank 4 the factors still moved after 11 iterations"):
+        choose_rank(layers, [4], rng=np.random.default_rng(0), n_starts=2, max_iterations=11, tolerance=0)
+
+
+def test_what_does_not_fit_a_step_is_named() -> None:
+    layers, _ = planted(22, n=6)
+    h, w = start(22, layers)
+    parts = dict(zip(layers, w, strict=True))
+    ones = {name: np.ones(6) for name in layers}
+    negative = {**layers, "b": layers["b"] - 5}
+    for step, words in [
+        (lambda: objective(negative, h, parts), "b has a negative or missing value in row 0"),
+        (lambda: objective(layers, h[:5], parts), r"a is \(6, 30\), but h is \(5, 3\)"),
+        (lambda: update_step(layers, h, {"a": w[0], "b": w[1]}), "w is for a, b and the layers are a, b, c"),
+        (lambda: update_step(layers, h, w[:2]), "w is for 2 layers and the layers are a, b, c"),
+        (lambda: update_step(layers, h, {**parts, "c": w[0]}), r"c is \(6, 15\)"),
+        (lambda: weighted_update_step(layers, h, w, {**ones, "b": -ones["b"]}), "weights of b must be 6 numbers of 0"),
+        (lambda: weighted_update_step(layers, h, w, {**ones, "b": np.ones(5)}), "weights of b must be 6 numbers of 0"),
+        (lambda: weighted_update_step(layers, h, w, [np.arange(6.0)] * 3), "no value in any layer; the first is 0"),
+        (lambda: coordinate_step(h, h[:4], np.eye(3)), r"target \(4, 3\)"),
+        (lambda: match_parts(h, h[:4]), "same samples in the same order"),
+        (lambda: match_parts(pd.DataFrame(h), pd.DataFrame(h).iloc[::-1]), "same samples in the same order"),
+        (lambda: scale_layers({"a": -layers["a"]}), "a has the negative value"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            step()
+
+
+@pytest.mark.parametrize(
+    ("call", "most"),
+    [
+        (lambda x, h, w: objective(x, h, w), 2.2),
+        (lambda x, h, w: update_step(x, h, w), 1.3),
+        (lambda x, h, w: weighted_update_step(x, h, w, {name: np.ones(300) for name in x}), 2.2),
+        (lambda x, h, w: scale_layers(x), 2.0),
+        (lambda x, h, w: joint_nmf(x, 5, rng=np.random.default_rng(0), n_starts=2, max_iterations=12), 1.4),
+        (lambda x, h, w: separate_nmf(x, 5, rng=np.random.default_rng(0), n_starts=2, max_iterations=12), 2.3),
+        (lambda x, h, w: choose_rank(x, [2, 3], rng=np.random.default_rng(0), n_starts=3, max_iterations=12), 1.4),
+        (lambda x, h, w: JointNMF(5, n_starts=2, max_iterations=12).fit(x).transform(x), 1.8),
+    ],
+    ids=["objective", "update", "weighted", "scale", "joint", "separate", "rank", "estimator"],
+)
+def test_peak_memory_is_what_the_docstring_says(call: Callable[..., Any], most: float) -> None:
+    """In multiples of the layers; factors and small arrays are the rest."""
+    rng = np.random.default_rng(0)
+    layers = {name: rng.random((300, p)) for name, p in [("a", 3000), ("b", 2000), ("c", 1000)]}
+    h, w = rng.random((300, 5)), {name: rng.random((x.shape[1], 5)) for name, x in layers.items()}
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            call(layers, h, w)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * sum(x.nbytes for x in layers.values())
