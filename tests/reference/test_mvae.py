@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.stats import multivariate_normal, nbinom, norm
+from scipy.stats import multivariate_normal, nbinom, norm, poisson
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -133,6 +133,8 @@ def test_likelihoods_against_scipy() -> None:
     size = np.exp(log_size)
     expected = nbinom.logpmf(counts, size, size / (size + rate)).sum(axis=1)
     assert_allclose(mvae.negative_binomial_log_likelihood(counts, rate, log_size), expected)
+    nearly_poisson = mvae.negative_binomial_log_likelihood(counts, rate, np.full(4, np.log(1e12)))
+    assert_allclose(nearly_poisson, poisson.logpmf(counts, rate).sum(axis=1), rtol=1e-9)
 
 
 def linear_gaussian(*, orthogonal: bool) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
