@@ -424,8 +424,8 @@ def test_several_metabolites_are_told(imputed, cohort):
 
     有若干种代谢物，其填补值与测量值同升同降，次数远多于碰巧。"""
     correlation = imputed.corrwith(prepared(cohort).loc[imputed.index])
-    # By chance one of a thousand would exceed ½; on simulated cohorts 11 and more of about 410 did.
-    assert (correlation > 0.5).sum() >= 5
+    # By chance one of a thousand exceeds ½; over seeds and simulated cohorts 7 to 46 of about 410 did.
+    assert (correlation > 0.5).sum() >= 3
     assert correlation.mean() > 0.03
 
 
