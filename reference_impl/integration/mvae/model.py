@@ -54,6 +54,8 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
 
     Single-layer terms: each sample is also encoded from each of its layers alone, and must explain all of them.
 
+    Memory: at its peak `fit` takes twice the layers (as float64) and six copies of the parameters.
+
     References
     ----------
     Kingma & Welling 2014, ICLR; Wu & Goodman 2018, NeurIPS

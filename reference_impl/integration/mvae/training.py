@@ -158,7 +158,7 @@ def _one_step(network: Network, batch: Batch, vector: np.ndarray, adam: Adam, rn
     noise = rng.standard_normal((n_looks, network.latent), dtype=vector.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is no number is named by `_require_finite`
         loss, gradient = network.loss_and_gradient(vector, batch, noise)
-    adam.step(vector, gradient)
+        adam.step(vector, gradient)
     return loss
 
 
