@@ -98,8 +98,9 @@ def test_precisions_add_up(product_of_experts, draw):
     """Precisions of those present and of the prior add up, and means are weighted by their shares.
 
     在场专家与先验的精度相加，均值按份额加权。"""
-    told = draw.opinions()
-    for found, expected in zip(product_of_experts(*told), product(*told), strict=True):
+    means, log_variances, present = draw.opinions()
+    made = product_of_experts(means, log_variances, present.tolist())
+    for found, expected in zip(made, product(means, log_variances, present), strict=True):
         assert_allclose(found, expected, rtol=RTOL, atol=1e-9)
 
 
@@ -213,6 +214,11 @@ def test_probability_of_drawn_counts(negative_binomial_log_likelihood, draw):
     size = np.exp(log_size)
     expected = nbinom.logpmf(counts, size, size / (size + mean)).sum(axis=1)
     assert_allclose(negative_binomial_log_likelihood(counts, mean, log_size), expected, rtol=RTOL)
+    as_lists = counts.tolist(), mean.tolist(), log_size.tolist()
+    assert_allclose(negative_binomial_log_likelihood(*as_lists), expected, rtol=RTOL)
+    single = [part.astype(np.float32) for part in (counts, mean, log_size)]
+    exact = mvae.negative_binomial_log_likelihood(*[part.astype(float) for part in single])
+    assert_allclose(negative_binomial_log_likelihood(*single), exact, rtol=1e-9)  # single precision keeps 7 digits
 
 
 @points(2)
@@ -310,7 +316,7 @@ def test_slopes_of_the_product(product_gradient, draw):
         return (d_mean * mean).sum() + (d_log_variance * log_variance).sum()
 
     told = means, log_variances, present
-    found = product_gradient(*told, *product(*told), d_mean, d_log_variance)
+    found = product_gradient(means, log_variances, present.tolist(), *product(*told), d_mean, d_log_variance)
     # central differences are off by about 1e-9 here
     assert_allclose(found[0], slope(lambda at: arriving(at, log_variances), means), rtol=1e-5, atol=1e-7)
     assert_allclose(found[1], slope(lambda at: arriving(means, at), log_variances), rtol=1e-5, atol=1e-7)

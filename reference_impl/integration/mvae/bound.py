@@ -174,7 +174,7 @@ def negative_binomial_log_likelihood(x: Any, mean: Any, log_size: Any) -> np.nda
     >>> negative_binomial_log_likelihood([[0.0]], [[1.0]], [0.0]).round(4)  # ln ½
     array([-0.6931])
     """
-    x, mean, log_size = (np.asarray(part, dtype=float) for part in (x, mean, log_size))
+    x, mean, log_size = (np.asarray(part, dtype=float) for part in (x, mean, log_size))  # single precision loses counts
     size = np.exp(log_size)
     ways = -betaln(x + 1, size) - np.log(x + size)  # Γ(x + r) / (Γ(r) x!), exact for large r too
     return np.sum(ways - size * np.log1p(mean / size) + x * np.log(mean / (size + mean)), axis=1)
