@@ -283,7 +283,7 @@ def _magnitude(seconds: float) -> str:
 def digest() -> str:
     """A hash of what the numbers are made from: methods, this file, the cohort and its truth."""
     found = hashlib.sha256()
-    sources = [*sorted((paths.ROOT / "reference_impl" / "integration").glob("*.py")), Path(__file__).resolve()]
+    sources = [*sorted((paths.ROOT / "reference_impl" / "integration").rglob("*.py")), Path(__file__).resolve()]
     sources = [source for source in sources if not source.stem.endswith("_plots")]
     for source in [*sources, paths.COHORT / "SHA256SUMS", paths.TRUTH]:
         content = source.read_bytes()
