@@ -89,11 +89,16 @@ def product_of_experts(means: Any, log_variances: Any, present: Any) -> tuple[np
 
 
 def _shares_of_experts(log_variances: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each expert's share of the total precision, (layers, n, latent), and the log-variance of the product."""
-    log_precisions = np.where(present[..., None], -log_variances, -np.inf)
-    prior = np.zeros((1, *log_variances.shape[1:]), log_variances.dtype)
-    total = logsumexp(np.concatenate([log_precisions, prior]), axis=0)
-    return np.exp(log_precisions - total), -total
+    """Each expert's share of the total precision, (…, layers, n, latent), and the log-variance of the product.
+
+    `present` may have terms in front, (…, layers, n). The largest logarithm is taken out before the exponential; it is
+    at least 0, the prior's.
+    """
+    log_precisions = np.where(present[..., None], -log_variances, -np.inf).astype(log_variances.dtype, copy=False)
+    largest = np.maximum(log_precisions.max(axis=-3), 0)
+    scaled = np.exp(log_precisions - largest[..., None, :, :])
+    together = np.exp(-largest) + scaled.sum(axis=-3)
+    return scaled / together[..., None, :, :], -(largest + np.log(together))
 
 
 def kl_divergence(mean: Any, log_variance: Any) -> np.ndarray:
@@ -241,16 +246,15 @@ class _Network:
                 self.shapes |= {f"{m}.decode": (latent, hidden), f"{m}.decode_shift": (hidden,)}
             self.shapes |= {f"{m}.out": (latent if linear else hidden, width), f"{m}.out_shift": (width,)}
             self.shapes[f"{m}.noise"] = (width,)  # log-variances, or log-sizes of the negative binomial
-        self.n_parameters = sum(int(np.prod(shape)) for shape in self.shapes.values())
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()]).tolist()
+        self.n_parameters = ends[-1]
+        self.places = {
+            name: slice(begin, end) for name, begin, end in zip(self.shapes, [0, *ends[:-1]], ends, strict=True)
+        }
 
     def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """The parts of a vector by name."""
-        parts, begin = {}, 0
-        for name, shape in self.shapes.items():
-            end = begin + int(np.prod(shape))
-            parts[name] = vector[begin:end].reshape(shape)
-            begin = end
-        return parts
+        return {name: vector[self.places[name]].reshape(shape) for name, shape in self.shapes.items()}
 
     def start(self, rng: np.random.Generator, dtype: Any) -> np.ndarray:
         """Random weights of a size that keeps the spread from layer to layer (Glorot), shifts of zero."""
@@ -271,7 +275,9 @@ class _Network:
     def decode(self, parameters: dict[str, np.ndarray], m: int, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hidden units, and means (gaussian) or logits (negative binomial) of one layer."""
         hidden = z if self.linear else np.tanh(z @ parameters[f"{m}.decode"] + parameters[f"{m}.decode_shift"])
-        return hidden, hidden @ self._out(parameters, m) + parameters[f"{m}.out_shift"]
+        out = hidden @ self._out(parameters, m)
+        out += parameters[f"{m}.out_shift"]  # the largest array of a step: no copy of it
+        return hidden, out
 
     def _out(self, parameters: dict[str, np.ndarray], m: int) -> np.ndarray:
         mask = self.masks[m]
@@ -297,8 +303,8 @@ class _Network:
 
     def log_likelihood(
         self, parameters: dict[str, np.ndarray], m: int, out: np.ndarray, batch: _Batch, rows: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Log-likelihood per row, and its gradients with respect to `out` and to the noise of each feature."""
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Log-likelihood of all rows, and its gradients with respect to `out` (in its place) and to the noise."""
         noise, x = parameters[f"{m}.noise"], batch.targets[m][rows]
         if self.likelihoods[m] == "gaussian":
             measured = batch.measured[m]
@@ -321,7 +327,7 @@ class _Network:
             rows = np.flatnonzero(present)
             if len(rows):
                 out = self.decode(parameters, m, z[rows])[1]
-                total += self.log_likelihood(parameters, m, out, batch, rows)[0].sum()
+                total += self.log_likelihood(parameters, m, out, batch, rows)[0]
         return float(total / len(z))
 
     def loss_and_gradient(self, vector: np.ndarray, batch: _Batch, noise: np.ndarray) -> tuple[float, np.ndarray]:
@@ -334,8 +340,7 @@ class _Network:
         hidden, means, log_variances = self.experts(parameters, batch)
         speaking = self.terms(batch.present)
         counted = np.asarray(speaking.any(axis=1))  # (terms, n): a term in which nobody speaks is not counted
-        posterior = [_shares_of_experts(log_variances, term) for term in speaking]
-        shares, log_variance = (np.stack([pair[i] for pair in posterior]) for i in (0, 1))
+        shares, log_variance = _shares_of_experts(log_variances, speaking)
         mean = (shares * means).sum(axis=1)
         deviation = np.exp(log_variance / 2)
         z = mean + deviation * noise
@@ -386,7 +391,7 @@ class _Network:
             parts[f"{m}.decode"] -= position.T @ d_hidden
             parts[f"{m}.decode_shift"] -= d_hidden.sum(axis=0)
             d_z[wanted] -= d_hidden @ parameters[f"{m}.decode"].T
-        return float(log_likelihood.sum())
+        return log_likelihood
 
     def _encoder_gradient(
         self,
@@ -410,29 +415,29 @@ class _Network:
 
 def _gaussian_gradient(
     x: np.ndarray, mean: np.ndarray, log_variance: np.ndarray, measured: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log-likelihood per row, its gradient in the means, and in each feature's log-variance."""
-    residual = x - mean
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, its gradient in the means (written in their place), and in each feature's log-variance."""
+    residual = np.subtract(x, mean, out=mean)
     if measured is not None:
         residual *= measured
-    d_mean = residual * np.exp(-log_variance)
-    squares = residual * d_mean
+    precision = np.exp(-log_variance)
+    squares = np.einsum("nd,nd->d", residual, residual) * precision
     n_measured = np.full(len(log_variance), len(x), x.dtype) if measured is None else measured.sum(axis=0)
-    constant = log_variance + x.dtype.type(LOG_TWO_PI)
-    offset = constant.sum() if measured is None else measured @ constant
-    return -0.5 * (squares.sum(axis=1) + offset), d_mean, 0.5 * (squares.sum(axis=0) - n_measured)
+    offset = n_measured @ (log_variance + x.dtype.type(LOG_TWO_PI))
+    residual *= precision
+    return -0.5 * float(squares.sum(dtype=float) + offset), residual, 0.5 * (squares - n_measured)
 
 
 def _negative_binomial_gradient(
     x: np.ndarray, logits: np.ndarray, log_size: np.ndarray, totals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The same for counts: means are the sample's total times softmax(logits)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     share = np.exp(shifted)
     share /= share.sum(axis=1, keepdims=True)
     mean = totals * share + x.dtype.type(1e-8)
     size = np.exp(log_size)
-    log_likelihood = negative_binomial_log_likelihood(x, mean, log_size)
+    log_likelihood = float(negative_binomial_log_likelihood(x, mean, log_size).sum())
     over = (x + size) / (mean + size)
     d_share = (x / mean - over) * (mean - x.dtype.type(1e-8))
     d_logits = d_share - share * d_share.sum(axis=1, keepdims=True)
