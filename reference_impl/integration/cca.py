@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.linalg import eigh, qr, solve_triangular, svd
+from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.exceptions import ConvergenceWarning
 
 from reference_impl.validation import (
@@ -549,14 +550,16 @@ def _centred(matrix: np.ndarray, name: str) -> np.ndarray:
 
 
 def _scaled(matrix: np.ndarray, name: str, columns: pd.Index) -> np.ndarray:
-    spread = matrix.std(axis=0, ddof=1)
-    constant = np.ptp(matrix, axis=0) <= 1e-12 * np.abs(matrix).max(initial=1.0)
+    """A centred matrix, divided in place by the standard deviations."""
+    spread = np.sqrt(np.einsum("nd,nd->d", matrix, matrix) / (len(matrix) - 1))
+    constant = spread <= 1e-12 * max(1.0, spread.max(initial=0.0))
     if constant.any():
         raise ValueError(
             f"{int(constant.sum())} features of {name} never vary, the first is {columns[int(np.argmax(constant))]!r}; "
             "they have no correlation, leave them out"
         )
-    return matrix / spread
+    matrix /= spread
+    return matrix
 
 
 def _refuse_wide(pair: _Pair, only: Any = (True, True)) -> None:
@@ -615,10 +618,17 @@ class _Deflated:
 
 
 def _leading_right_vectors(x: np.ndarray, y: np.ndarray, n: int) -> np.ndarray:
-    """First n right singular vectors of XᵀY, through matrices no larger than samples × samples."""
-    q_x, r_x = qr(x.T, mode="economic")  # x = r_xᵀ q_xᵀ
+    """First n right singular vectors of XᵀY: by Lanczos steps if n is small, else through samples × samples."""
+    shape = (x.shape[1], y.shape[1])
+    if 4 * n < min(len(x), *shape):
+        cross = LinearOperator(
+            shape, matvec=lambda v: x.T @ (y @ v), rmatvec=lambda u: y.T @ (x @ u), dtype=float
+        )  # a start need not be exact: the alternation goes on from it
+        anywhere = np.random.default_rng(0).normal(size=min(shape))
+        _, values, right = svds(cross, n, v0=anywhere, tol=1e-6, return_singular_vectors="vh")
+        return right[np.argsort(-values)].T
+    r_x = qr(x.T, mode="r")[0][: min(x.shape)]  # x = r_xᵀ q_xᵀ
     q_y, r_y = qr(y.T, mode="economic")
-    del q_x
     _, _, right = svd(r_x @ r_y.T, full_matrices=False)
     found = q_y @ right[:n].T
     if found.shape[1] < n:
