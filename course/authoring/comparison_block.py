@@ -35,8 +35,8 @@ def show_comparison(comparison: list[tuple[Any, ...]], unit: str) -> pd.DataFram
                 axis.plot(value, place, markersize=7, **look)
             else:
                 axis.text(floor, place, " –", va="center", color="0.35")
-        width = max(np.nanmax(column), floor + 0.1) - floor
-        axis.set_xlim(floor - 0.08 * width, floor + 1.12 * width)
+        low, high = min(np.nanmin(column), floor), max(np.nanmax(column), floor + 0.1)
+        axis.set_xlim(low - 0.08 * (high - low), high + 0.12 * (high - low))
         axis.set_xlabel(task)
     axes[0].set_yticks(range(len(names)), names)
     for text, own in zip(axes[0].get_yticklabels(), ours, strict=True):

@@ -196,6 +196,7 @@ def test_a_lesson_draws_the_numbers_with_its_own_unit_in_colour(lesson: Path) ->
     table = shown["show_comparison"](shown["COMPARISON"], "12")
     assert table.index.tolist() == ["全知", "▶ 猜测"]
     assert table.iloc[:, :3].to_numpy().tolist() == [["1.00", "1.00", "1.00"], ["–", "0.50", "–"]]
+    assert all(axis.get_xlim()[0] < floor for axis, floor in zip(drawn.axes, (0, 0.5, 0), strict=True))
     plt.close("all")
 
 
