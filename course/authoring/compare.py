@@ -338,6 +338,8 @@ def _imputation_correlation(method: Any, layers: Layers) -> float:
     seen = layers[TARGET].copy()
     seen[lacks] = np.nan  # what a method might peek at is not there
     truth, guess = layers[TARGET][lacks].to_numpy(), method.impute(layers | {TARGET: seen}, lacks)
+    if not np.isfinite(guess).all():
+        raise ValueError(f"{type(method).__name__} did not fill the hidden layer")
     truth, guess = truth - truth.mean(axis=0), guess - guess.mean(axis=0)
     lengths = np.linalg.norm(truth, axis=0) * np.linalg.norm(guess, axis=0)
     return float(

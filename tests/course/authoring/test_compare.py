@@ -97,7 +97,8 @@ def test_scores_of_who_knows_all_and_of_who_guesses(entries: list[compare.Entry]
 
 
 def test_hidden_values_cannot_be_seen(prepared: Any) -> None:
-    assert np.isnan(compare._imputation_correlation(Peek(), prepared[0]))
+    with pytest.raises(ValueError, match="Peek did not fill"):
+        compare._imputation_correlation(Peek(), prepared[0])
 
 
 def test_the_mean_tells_nothing_about_a_patient(prepared: Any) -> None:
