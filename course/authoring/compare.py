@@ -1,46 +1,41 @@
 """Every integration method of units 08 to 13 on one cohort: do they find the subtypes, the disease, a missing layer?
 
-`course compare` runs all of them on the frozen cohort, with what was broken in it repaired from the truth, and writes
-`course/comparison.json`: the numbers, and a hash of what they were made from. What is finished is kept in a file beside
-it, so a run that was stopped goes on. Lessons show the numbers in a block that `course compare --write` fills.
+The cohort is the frozen one, with what was broken in it repaired from the truth: matched samples without a planted
+fault, on a log scale, batches centred. That is done once, without looking at the disease, and is the same for every
+method. All that a method learns, scales among it, it learns inside the training fold.
 
-Seconds depend on the machine, so only their order of magnitude is recorded.
+Beside the methods stand what they have to beat: the best single layer, chosen afterwards, so that it is an upper bound
+for whoever has to choose before; ridge regression for the missing layer; and the mean, whose correlation is 0.
+`course.authoring.compare_record` keeps the numbers and shows them in the lessons.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from course import paths
-from course.errors import CourseError
-from reference_impl.cohort import load
-from reference_impl.integration import cca, early, jnmf, late, mofa, mvae, snf
+from reference_impl.integration import cca, early, jnmf, late, mofa, mvae, pls, snf
 
-RECORD = paths.ROOT / "course" / "comparison.json"
-UNFINISHED = paths.ROOT / "course" / "comparison.unfinished.json"
 TARGET = "metabolite"  # the layer that the cohort's patients lack most, and that is hidden here
+TASKS = ("subtypes", "disease", "missing_layer")
 N_SUBTYPES = 3
+N_COMPONENTS = 5
 FOLDS = {"n_splits": 5, "n_repeats": 2, "random_state": 0}
-BLOCK = re.compile(r"(# comparison:begin[^\n]*\n).*?(# comparison:end)", re.DOTALL)
 Layers = dict[str, pd.DataFrame]
+Place = Callable[[Layers], np.ndarray]
 
 
 # --- The methods -----------------------------------------------------------------------------------------------------
@@ -49,34 +44,41 @@ Layers = dict[str, pd.DataFrame]
 class Representation:
     """A method that gives each sample a position, which is then clustered, and fed to a logistic regression."""
 
-    def __init__(self, fit: Callable[[Layers], Callable[[Layers], np.ndarray]]) -> None:
+    def __init__(self, fit: Callable[[Layers], Place]) -> None:
         self.fit = fit
 
     def subtypes(self, layers: Layers) -> np.ndarray:
         """Clusters of all samples."""
-        return _clusters(self.fit(layers)(layers))
+        return KMeans(N_SUBTYPES, n_init=20, random_state=0).fit_predict(self.fit(layers)(layers))
 
     def disease(self, train: Layers, y: np.ndarray, test: Layers) -> np.ndarray:
         """Scores of samples that neither the representation nor the classifier has seen."""
         place = self.fit(train)
-        scale = place(train).std(axis=0) + 1e-12
-        return LogisticRegression(max_iter=5000).fit(place(train) / scale, y).predict_proba(place(test) / scale)[:, 1]
+        learner = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+        return learner.fit(place(train), y).predict_proba(place(test))[:, 1]
 
 
-class Early(Representation):
-    """All features side by side; no position of fewer dimensions."""
+class Early:
+    """All features side by side, each layer with the same total variance."""
 
-    def __init__(self) -> None:
-        super().__init__(lambda layers: early.BlockScaler().fit(layers).transform)
+    def subtypes(self, layers: Layers) -> np.ndarray:
+        return Representation(lambda known: early.BlockScaler().fit(known).transform).subtypes(layers)
 
     def disease(self, train: Layers, y: np.ndarray, test: Layers) -> np.ndarray:
         return early.EarlyIntegration(LogisticRegression(max_iter=5000)).fit(train, y).predict_proba(test)[:, 1]
 
-    def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
-        """Ridge regression of the hidden layer on all others."""
-        others = {name: table for name, table in layers.items() if name != TARGET}
-        x = early.concatenate_blocks(others).to_numpy()
-        return Ridge(alpha=1.0).fit(x[~lacks], layers[TARGET][~lacks]).predict(x[lacks])
+
+class SingleLayer(Early):
+    """One layer, treated like all of them side by side."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def subtypes(self, layers: Layers) -> np.ndarray:
+        return super().subtypes({self.name: layers[self.name]})
+
+    def disease(self, train: Layers, y: np.ndarray, test: Layers) -> np.ndarray:
+        return super().disease({self.name: train[self.name]}, y, {self.name: test[self.name]})
 
 
 class Late:
@@ -87,21 +89,72 @@ class Late:
         return late.LateIntegration(learner, "stacking").fit(train, y).predict_proba(test)[:, 1]
 
 
+class Mean:
+    """The mean of those who have the layer: the same for everybody, so that nothing is told about a patient."""
+
+    def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
+        return np.tile(layers[TARGET][~lacks].mean().to_numpy(), (int(lacks.sum()), 1))
+
+
+class RidgeRegression:
+    """The hidden layer by ridge regression on all others side by side; the penalty by leave-one-out."""
+
+    def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
+        others = _without_target(layers)
+        scaler = early.BlockScaler().fit(_rows(others, ~lacks))
+        learner = RidgeCV(alphas=np.logspace(-2, 3, 11))
+        learner.fit(scaler.transform(_rows(others, ~lacks)), layers[TARGET][~lacks].to_numpy())
+        return learner.predict(scaler.transform(_rows(others, lacks)))
+
+
 class Multiset(Representation):
-    """Scores that all layers can predict."""
+    """Canonical correlation analysis of all layers: scores that each of them can predict."""
 
     def __init__(self) -> None:
         super().__init__(self._fit)
 
     @staticmethod
-    def _fit(layers: Layers) -> Callable[[Layers], np.ndarray]:
-        scaler = {name: (table.mean(), table.std()) for name, table in layers.items()}
+    def _fit(layers: Layers) -> Place:
+        standard = _standardiser(layers)
+        found = cca.multiset_cca(standard(layers), N_COMPONENTS, ridge=10.0)
+        return lambda new: np.mean([table @ found.weights[name] for name, table in standard(new).items()], axis=0)
 
-        def standard(tables: Layers) -> Layers:
-            return {name: (table - scaler[name][0]) / scaler[name][1] for name, table in tables.items()}
+    def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
+        """Regression of the hidden layer on the scores that the other layers share."""
+        others = _without_target(layers)
+        place = self._fit(_rows(others, ~lacks))
+        learner = LinearRegression().fit(place(_rows(others, ~lacks)), layers[TARGET][~lacks].to_numpy())
+        return learner.predict(place(_rows(others, lacks)))
 
-        found = cca.multiset_cca(standard(layers), 5, ridge=10.0)
-        return lambda new: np.mean([t @ found.weights[n] for n, t in standard(new).items()], axis=0)
+
+class LeastSquares(Representation):
+    """Partial least squares between the hidden layer and all others side by side."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda layers: self._fit(layers)[0])
+
+    @staticmethod
+    def _fit(layers: Layers) -> tuple[Place, Place]:
+        """Positions from both sides together, and from the side of the other layers alone."""
+        standard, scaler = _standardiser(layers), early.BlockScaler().fit(_without_target(layers))
+        found = pls.pls_canonical(
+            scaler.transform(_without_target(layers)), standard(layers)[TARGET].to_numpy(), N_COMPONENTS, scale=False
+        )
+
+        def from_others(new: Layers) -> np.ndarray:
+            return scaler.transform(_without_target(new)) @ found.x_rotations
+
+        def together(new: Layers) -> np.ndarray:
+            return np.hstack([from_others(new), standard(new)[TARGET].to_numpy() @ found.y_rotations])
+
+        return together, from_others
+
+    def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
+        """Regression of the hidden layer on the others' scores."""
+        known = _rows(layers, ~lacks)
+        place = self._fit(known)[1]
+        learner = LinearRegression().fit(place(known), known[TARGET].to_numpy())
+        return learner.predict(place(_rows(layers, lacks)))
 
 
 class JointParts(Representation):
@@ -111,16 +164,18 @@ class JointParts(Representation):
         super().__init__(self._fit)
 
     @staticmethod
-    def _fit(layers: Layers) -> Callable[[Layers], np.ndarray]:
+    def _model() -> jnmf.JointNMF:
+        return jnmf.JointNMF(rank=N_COMPONENTS, n_starts=3)
+
+    def _fit(self, layers: Layers) -> Place:
         low = {name: table.min() for name, table in layers.items()}
-        model = jnmf.JointNMF(rank=5, n_starts=5).fit({n: table - low[n] for n, table in layers.items()})
+        model = self._model().fit({name: table - low[name] for name, table in layers.items()})
         return lambda new: np.asarray(model.transform({n: (t - low[n]).clip(lower=0) for n, t in new.items()}))
 
     def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
-        low = {name: table.min() for name, table in layers.items()}
-        shifted = {name: table - low[name] for name, table in layers.items()}
-        shifted[TARGET] = shifted[TARGET][~lacks]
-        model = jnmf.JointNMF(rank=5, n_starts=5).fit(shifted)
+        known = layers | {TARGET: layers[TARGET][~lacks]}
+        low = {name: table.min() for name, table in known.items()}
+        model = self._model().fit({name: table - low[name] for name, table in known.items()})
         patients = layers[TARGET].index[lacks]
         return (model.factors_.loc[patients] @ model.weights_[TARGET].T + low[TARGET]).to_numpy()
 
@@ -129,25 +184,29 @@ class Factors(Representation):
     """Multi-omics factor analysis of standardised layers."""
 
     def __init__(self) -> None:
-        super().__init__(lambda layers: lambda new: np.asarray(self._model(layers).transform(self._standard(new))))
+        super().__init__(self._fit)
 
-    def _model(self, layers: Layers) -> mofa.MOFA:
-        self._moments = {name: (table.mean(), table.std()) for name, table in layers.items()}
-        return mofa.MOFA(n_factors=10, min_variance=0.01).fit(self._standard(layers))
+    @staticmethod
+    def _model() -> mofa.MOFA:
+        return mofa.MOFA(n_factors=10, min_variance=0.01)
 
-    def _standard(self, layers: Layers) -> Layers:
-        return {name: (table - self._moments[name][0]) / self._moments[name][1] for name, table in layers.items()}
+    def _fit(self, layers: Layers) -> Place:
+        standard = _standardiser(layers)
+        model = self._model().fit(standard(layers))
+        return lambda new: np.asarray(model.transform(standard(new)))
 
     def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
         known = layers | {TARGET: layers[TARGET][~lacks]}
-        model = self._model(known)
-        filled = model.impute(self._standard(known))[TARGET].loc[layers[TARGET].index[lacks]]
-        centre, deviation = self._moments[TARGET]
-        return (filled * deviation + centre).to_numpy()
+        standard = _standardiser(known)(known)
+        filled = self._model().fit(standard).impute(standard)[TARGET].loc[layers[TARGET].index[lacks]]
+        return (filled * known[TARGET].std() + known[TARGET].mean()).to_numpy()
 
 
 class Fusion:
-    """Similarity network fusion; new samples are placed by fusing anew with all samples, whose labels stay hidden."""
+    """Similarity network fusion; new samples are placed by fusing anew with all samples, whose labels stay hidden.
+
+    A network holds no features, so that it cannot fill in a layer.
+    """
 
     def subtypes(self, layers: Layers) -> np.ndarray:
         return snf.spectral_clusters(self._fused(layers), N_SUBTYPES, rng=np.random.default_rng(0))
@@ -168,86 +227,100 @@ class Autoencoder(Representation):
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.make = make
-        super().__init__(lambda layers: lambda new: np.asarray(self._fitted(layers).transform(new)))
+        super().__init__(self._fit)
 
-    def _fitted(self, layers: Layers) -> Any:
-        key = id(next(iter(layers.values())))
-        if getattr(self, "_key", None) != key:  # one training serves the positions of training and test samples
-            self._key, self._model, self._alive = key, self.make().fit(layers), layers
-        return self._model
+    def _fit(self, layers: Layers) -> Place:
+        model = self.make().fit(layers)
+        return lambda new: np.asarray(model.transform(new))
 
     def impute(self, layers: Layers, lacks: np.ndarray) -> np.ndarray:
         known = layers | {TARGET: layers[TARGET][~lacks]}
         return self.make().fit(known).impute(known)[TARGET].loc[layers[TARGET].index[lacks]].to_numpy()
 
 
+def _rows(layers: Layers, rows: np.ndarray) -> Layers:
+    return {name: table[rows] for name, table in layers.items()}
+
+
+def _without_target(layers: Layers) -> Layers:
+    return {name: table for name, table in layers.items() if name != TARGET}
+
+
+def _standardiser(layers: Layers) -> Callable[[Layers], Layers]:
+    """Standard units of these samples, for any samples."""
+    moments = {name: (table.mean(), table.std()) for name, table in layers.items()}
+    return lambda new: {name: (table - moments[name][0]) / moments[name][1] for name, table in new.items()}
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A line of the comparison."""
+    """A line of the comparison. Of several methods the best counts, for each task; a baseline belongs to no unit."""
 
     name: str
     en: str
     zh: str
     unit: str
-    method: Any
+    methods: tuple[Any, ...]
 
 
-def _autoencoder() -> mvae.MultimodalVAE:
-    return mvae.MultimodalVAE(latent=8, hidden=48, epochs=150, batch_size=32, validation_fraction=0)
-
-
-def _independent() -> mvae.IndependentAutoencoders:
-    options = {"hidden": 48, "epochs": 150, "batch_size": 32, "validation_fraction": 0}
-    return mvae.IndependentAutoencoders(latent=4, options=options)
+_TRAINING = {"hidden": 48, "epochs": 150, "batch_size": 32, "validation_fraction": 0}
 
 
 def entries() -> list[Entry]:
-    """The methods, in teaching order."""
-    return [
-        Entry("early", "early, side by side", "早期整合（拼接）", "08_early_and_late", Early()),
-        Entry("late", "late, stacking", "晚期整合（堆叠）", "08_early_and_late", Late()),
-        Entry("multiset_cca", "CCA of all layers", "多组 CCA", "09_cca_and_pls", Multiset()),
-        Entry("joint_nmf", "joint NMF", "联合 NMF", "10_joint_nmf", JointParts()),
-        Entry("mofa", "factor analysis (MOFA)", "因子分析（MOFA）", "11_factor_analysis", Factors()),
-        Entry("snf", "network fusion (SNF)", "网络融合（SNF）", "12_network_fusion", Fusion()),
-        Entry(
-            "mvae", "multimodal autoencoder", "多模态自编码器", "13_multimodal_autoencoder", Autoencoder(_autoencoder)
-        ),
-        Entry(
-            "separate",
-            "independent autoencoders",
-            "独立自编码器",
-            "13_multimodal_autoencoder",
-            Autoencoder(_independent),
-        ),
+    """The baselines, and the methods in teaching order."""
+    single = tuple(SingleLayer(name) for name in ("methylation", "rna", "protein", "metabolite"))
+
+    def together() -> Any:
+        return mvae.MultimodalVAE(latent=8, **_TRAINING)
+
+    def apart() -> Any:
+        return mvae.IndependentAutoencoders(latent=4, options=_TRAINING)
+
+    lines = [
+        ("single", "best single layer, chosen afterwards", "最佳单层（事后挑选）", "", *single),
+        ("mean", "mean of the layer", "该层的均值", "", Mean()),
+        ("ridge", "ridge regression on the other layers", "用其他层作岭回归", "", RidgeRegression()),
+        ("early", "early integration", "早期整合", "08", Early()),
+        ("late", "late integration, stacking", "晚期整合（堆叠）", "08", Late()),
+        ("multiset_cca", "CCA of all layers", "多组典型相关分析", "09", Multiset()),
+        ("pls", "partial least squares", "偏最小二乘", "09", LeastSquares()),
+        ("joint_nmf", "joint NMF", "联合 NMF", "10", JointParts()),
+        ("mofa", "factor analysis (MOFA)", "因子分析（MOFA）", "11", Factors()),
+        ("snf", "network fusion (SNF)", "网络融合（SNF）", "12", Fusion()),
+        ("mvae", "multimodal autoencoder", "多模态自编码器", "13", Autoencoder(together)),
+        ("separate", "independent autoencoders", "相互独立的自编码器", "13", Autoencoder(apart)),
     ]
+    return [Entry(name, en, zh, unit, tuple(methods)) for name, en, zh, unit, *methods in lines]
 
 
 # --- The tasks -------------------------------------------------------------------------------------------------------
 
 
 def measure(entry: Entry, layers: Layers, truth: dict[str, Any], disease: np.ndarray) -> dict[str, Any]:
-    """What one method reaches; None where it cannot do a task."""
-    started = time.perf_counter()
-    method = entry.method
+    """What one method reaches, rounded; None where it cannot do a task. Seconds are those of the processor."""
+    started = time.process_time()
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        found = {
-            "subtypes": _subtype_agreement(method, layers, truth) if hasattr(method, "subtypes") else None,
-            "disease": _disease_auc(method, layers, disease),
-            "missing_layer": _imputation_correlation(method, layers) if hasattr(method, "impute") else None,
-        }
-    rounded = {task: None if value is None else round(float(value), 2) for task, value in found.items()}
-    return {"unit": entry.unit, **rounded, "seconds": _magnitude(time.perf_counter() - started)}
+        reached = [_reached(method, layers, truth, disease) for method in entry.methods]
+    best = {task: max((found[task] for found in reached if task in found), default=None) for task in TASKS}
+    rounded = {task: None if value is None else round(value, 2) + 0.0 for task, value in best.items()}
+    return {"unit": entry.unit, **rounded, "seconds": _magnitude(time.process_time() - started)}
+
+
+def _reached(method: Any, layers: Layers, truth: dict[str, Any], disease: np.ndarray) -> dict[str, float]:
+    found = {}
+    if hasattr(method, "subtypes"):
+        found["subtypes"] = _subtype_agreement(method, layers, truth)
+    if hasattr(method, "disease"):
+        found["disease"] = _disease_auc(method, layers, disease)
+    if hasattr(method, "impute"):
+        found["missing_layer"] = _imputation_correlation(method, layers)
+    return found
 
 
 def _subtype_agreement(method: Any, layers: Layers, truth: dict[str, Any]) -> float:
     """Adjusted Rand index with the true subtypes."""
     subtype = [truth["subtype"][patient] for patient in next(iter(layers.values())).index]
     return float(adjusted_rand_score(subtype, method.subtypes(layers)))
-
-
-def _clusters(positions: np.ndarray) -> np.ndarray:
-    return KMeans(N_SUBTYPES, n_init=20, random_state=0).fit_predict(positions)
 
 
 def _disease_auc(method: Any, layers: Layers, disease: np.ndarray) -> float:
@@ -262,7 +335,11 @@ def _disease_auc(method: Any, layers: Layers, disease: np.ndarray) -> float:
 def _imputation_correlation(method: Any, layers: Layers) -> float:
     """Hide the layer of every third sample; mean over features of the correlation of truth and prediction."""
     lacks = np.arange(len(layers[TARGET])) % 3 == 0
-    truth, guess = layers[TARGET][lacks].to_numpy(), method.impute(layers, lacks)
+    seen = layers[TARGET].copy()
+    seen[lacks] = np.nan  # what a method might peek at is not there
+    truth, guess = layers[TARGET][lacks].to_numpy(), method.impute(layers | {TARGET: seen}, lacks)
+    if not np.isfinite(guess).all():
+        raise ValueError(f"{type(method).__name__} did not fill the hidden layer")
     truth, guess = truth - truth.mean(axis=0), guess - guess.mean(axis=0)
     lengths = np.linalg.norm(truth, axis=0) * np.linalg.norm(guess, axis=0)
     return float(
@@ -275,130 +352,3 @@ def _magnitude(seconds: float) -> str:
         if seconds < limit:
             return word
     return "1000"
-
-
-# --- The record ------------------------------------------------------------------------------------------------------
-
-
-def digest() -> str:
-    """A hash of what the numbers are made from: methods, this file, the cohort and its truth."""
-    found = hashlib.sha256()
-    sources = [*sorted((paths.ROOT / "reference_impl" / "integration").rglob("*.py")), Path(__file__).resolve()]
-    sources = [source for source in sources if not source.stem.endswith("_plots")]
-    for source in [*sources, paths.COHORT / "SHA256SUMS", paths.TRUTH]:
-        content = source.read_bytes()
-        found.update(f"{source.relative_to(paths.ROOT)} {len(content)}\n".encode() + content)
-    return found.hexdigest()
-
-
-def run(methods: list[Entry] | None = None) -> Iterator[tuple[str, int, int]]:
-    """Measure every method that is not measured yet; yields the name, number and count before each, and at the end.
-
-    Raises
-    ------
-    CourseError : the cohort or its truth is not there
-    """
-    methods = entries() if methods is None else methods
-    if not paths.TRUTH.is_file():
-        raise CourseError(f"the comparison needs the cohort's truth, and {paths.TRUTH} is not there")
-    layers, truth, disease = _prepared()
-    inputs = digest()
-    done = _unfinished(inputs)
-    for number, entry in enumerate(methods):
-        if entry.name not in done:
-            yield entry.en, number, len(methods)
-            done[entry.name] = measure(entry, layers, truth, disease)
-            _write(UNFINISHED, {"inputs": inputs, "methods": done})
-    _write(RECORD, {"inputs": inputs, "methods": {entry.name: done[entry.name] for entry in methods}})
-    UNFINISHED.unlink(missing_ok=True)
-    yield "", len(methods), len(methods)
-
-
-def _prepared() -> tuple[Layers, dict[str, Any], np.ndarray]:
-    from course.simulation.accept import clean_layers
-
-    truth = json.loads(paths.TRUTH.read_text(encoding="utf-8"))
-    cohort = load("cohort", folder=paths.COHORT)
-    layers = clean_layers(cohort, truth)
-    layers = {name: table.loc[:, table.std() > 0] for name, table in layers.items()}
-    patients = next(iter(layers.values())).index
-    return layers, truth, (cohort.clinical.loc[patients, "disease"] == "case").to_numpy().astype(int)
-
-
-def _unfinished(inputs: str) -> dict[str, Any]:
-    """What was measured before from the same inputs."""
-    for file in (UNFINISHED, RECORD):
-        if file.is_file():
-            told = json.loads(file.read_text(encoding="utf-8"))
-            if told["inputs"] == inputs:
-                return told["methods"]
-    return {}
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    hidden = path.with_name(f".{path.name}")
-    hidden.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    hidden.replace(path)
-
-
-def record() -> dict[str, Any]:
-    """What was measured last.
-
-    Raises
-    ------
-    CourseError : nothing was measured
-    """
-    if not RECORD.is_file():
-        raise CourseError("nothing was compared yet; run `course compare`")
-    return json.loads(RECORD.read_text(encoding="utf-8"))
-
-
-def is_current() -> bool:
-    """Whether the record was made from the methods and the cohort as they are."""
-    return RECORD.is_file() and record()["inputs"] == digest()
-
-
-def block() -> str:
-    """The lines that stand in a lesson: the numbers as Python that needs nothing else."""
-    names = {entry.name: (entry.en, entry.zh) for entry in entries()}
-    lines = ["COMPARISON = {"]
-    for name, told in record()["methods"].items():
-        en, zh = names[name]
-        values = ", ".join(repr(told[task]) for task in ("subtypes", "disease", "missing_layer"))
-        lines.append(f'    label("{en}", "{zh}"): ({values}, "{told["seconds"]}"),')
-    return "\n".join([*lines, "}", ""])
-
-
-def lessons_with_a_block() -> list[Path]:
-    """The lessons that show the comparison."""
-    found = [paths.UNITS / unit / "lesson.md" for unit in paths.unit_names()]
-    return [lesson for lesson in found if BLOCK.search(lesson.read_text(encoding="utf-8"))]
-
-
-def is_shown(lesson: Path) -> bool:
-    """Whether a lesson shows the numbers of the record."""
-    text = lesson.read_text(encoding="utf-8")
-    return with_block(text) == text
-
-
-def with_block(text: str) -> str:
-    """A lesson's text with the numbers of the record in its block."""
-    numbers = block()
-    return BLOCK.sub(lambda match: match.group(1) + numbers + match.group(2), text)
-
-
-def write_blocks() -> list[Path]:
-    """Put the numbers into the lessons; returns those that changed."""
-    changed = []
-    for lesson in lessons_with_a_block():
-        text = lesson.read_text(encoding="utf-8")
-        if (new := with_block(text)) != text:
-            lesson.write_text(new, encoding="utf-8")
-            changed.append(lesson)
-    return changed
-
-
-def table() -> pd.DataFrame:
-    """The record as a table, for the terminal."""
-    told = pd.DataFrame.from_dict(record()["methods"], orient="index")
-    return told.rename(index={entry.name: entry.en for entry in entries()})

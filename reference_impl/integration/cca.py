@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import eigh, qr, solve_triangular, svd
 from scipy.optimize import brentq
+from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 from sklearn.exceptions import ConvergenceWarning
 
 from reference_impl.validation import (
@@ -987,7 +989,16 @@ def _whitened(
 
 
 def _leading_right_vectors(x: np.ndarray, y: np.ndarray, n: int) -> np.ndarray:
-    """First n right singular vectors of XᵀY, through matrices no larger than samples × samples."""
+    """First n right singular vectors of XᵀY: by Lanczos steps if n is small, else through samples × samples."""
+    shape = (x.shape[1], y.shape[1])
+    if 4 * n < min(len(x), *shape):
+        cross = LinearOperator(shape, matvec=lambda v: x.T @ (y @ v), rmatvec=lambda u: y.T @ (x @ u), dtype=float)
+        anywhere = np.random.default_rng(0).normal(size=min(shape))
+        # Not to the last digit, since the alternation goes on from here. Where Lanczos steps find no way (nothing
+        # correlates, or singular values are too close to tell apart), the exact one follows.
+        with suppress(ArpackError):
+            _, values, right = svds(cross, n, v0=anywhere, tol=1e-6, return_singular_vectors="vh")
+            return right[np.argsort(-values)].T
     (triangle_x,) = qr(x.T, mode="r")  # x = triangleᵀ basisᵀ
     basis_y, triangle_y = qr(y.T, mode="economic")
     _, _, right = svd(triangle_x[: len(x)] @ triangle_y.T, full_matrices=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -695,6 +696,11 @@ class _Measured:
     def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
         self.values, self.rows = values, rows
 
+    @cached_property
+    def sum_of_squares(self) -> float:
+        """‖X_m‖², which every value of the objective needs."""
+        return float(np.einsum("nd,nd->", self.values, self.values))
+
 
 class _Stack:
     """The layers side by side: every layer's measured rows, and the groups of samples that have the same layers."""
@@ -737,7 +743,7 @@ class _Stack:
         toward = np.zeros_like(h)
         grams = {}
         for name, layer in self.layers.items():
-            toward[layer.rows] += layer.values @ w[name]
+            toward[layer.rows] += (w[name].T @ layer.values.T).T  # with few parts as rows BLAS needs half the time
             grams[name] = w[name].T @ w[name]
         new = np.empty_like(h)
         for rows, names in self.groups:
@@ -749,10 +755,10 @@ class _Stack:
         new, total = {}, 0.0
         for name, layer in self.layers.items():
             mine = h[layer.rows]
-            gram, toward = mine.T @ mine, layer.values.T @ mine
+            gram, toward = mine.T @ mine, (mine.T @ layer.values).T
             new[name] = _updated(w[name], toward, gram, solver)
             fitted = np.sum((new[name].T @ new[name]) * gram) - 2 * np.sum(toward * new[name])
-            total += float(np.einsum("nd,nd->", layer.values, layer.values) + fitted)
+            total += layer.sum_of_squares + float(fitted)
         return new, max(total, 0.0)
 
     def result(self, h: np.ndarray, w: dict[Any, np.ndarray], history: np.ndarray) -> JointFactors:

@@ -496,6 +496,20 @@ def test_every_input_of_a_units_audit_is_there(unit_name: str) -> None:
     assert audit_record.hash_of(unit_name) == audit_record.hash_of(unit_name)
 
 
+def test_the_closing_comparison_makes_no_audit_out_of_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`course compare` fills a block of the lesson that no exercise uses; any other change of the lesson counts."""
+    lesson = tmp_path / "lesson.md"
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(audit_record, "inputs_of", lambda unit: [lesson])
+
+    def hash_with(before: str, shown: str) -> str:
+        lesson.write_text(f"{before}\n# comparison:begin (made)\n{shown}# comparison:end\nafter\n", encoding="utf-8")
+        return audit_record.hash_of("12_network_fusion")
+
+    assert hash_with("before", "") == hash_with("before", "COMPARISON = []\n")
+    assert hash_with("before", "") != hash_with("other", "")
+
+
 @functools.cache
 def recorded_units() -> list[str]:
     return [unit for unit in paths.unit_names() if audit_record.read_record(unit) is not None]
