@@ -66,7 +66,7 @@ def other_direction(mean, log_variance):
 def _experts(means, log_variances, present):
     means, log_variances = as_floats(means, log_variances)
     present = np.asarray(present)
-    require_experts(means, log_variances, present)
+    require_experts((means, log_variances), present)
     return means, log_variances, present[..., None]
 
 

@@ -23,14 +23,15 @@ def as_floats(*values: Any) -> list[np.ndarray]:
     return [array if array.dtype == np.float32 else array.astype(float, copy=False) for array in arrays]
 
 
-def require_experts(means: np.ndarray, log_variances: np.ndarray, present: np.ndarray) -> None:
+def require_experts(opinions: tuple[np.ndarray, np.ndarray], present: np.ndarray) -> None:
     """Refuse opinions whose shapes do not fit, and a `present` that is not of True and False.
 
-    >>> require_experts(np.zeros((2, 5, 3)), np.zeros((2, 5, 3)), np.ones((5, 2), dtype=bool))
+    >>> require_experts((np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), np.ones((5, 2), dtype=bool))
     Traceback (most recent call last):
     ValueError: means and log_variances must be (layers, n, latent) and present (layers, n); got shapes (2, 5, 3),
     (2, 5, 3) and (5, 2)
     """
+    means, log_variances = opinions
     if means.ndim != 3 or log_variances.shape != means.shape or present.shape != means.shape[:2]:
         raise ValueError(
             "means and log_variances must be (layers, n, latent) and present (layers, n); got shapes "
@@ -84,7 +85,7 @@ def product_of_experts(means: Any, log_variances: Any, present: Any) -> tuple[np
     """
     means, log_variances = as_floats(means, log_variances)
     present = np.asarray(present)
-    require_experts(means, log_variances, present)
+    require_experts((means, log_variances), present)
     log_precisions = np.where(present[..., None], -log_variances, -np.inf)
     prior = np.zeros_like(log_precisions[:1])
     log_variance = -logsumexp(np.concatenate([prior, log_precisions]), axis=0)

@@ -86,7 +86,7 @@ def product_gradient(
     means, log_variances, mean, log_variance = as_floats(means, log_variances, mean, log_variance)
     d_mean, d_log_variance = as_floats(d_mean, d_log_variance)
     present = np.asarray(present)
-    require_experts(means, log_variances, present)
+    require_experts((means, log_variances), present)
     there = present[..., None]
     share = np.exp(np.where(there, log_variance - log_variances, -np.inf))
     pull = np.where(there, mean - means, 0)
