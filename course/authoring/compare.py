@@ -263,7 +263,7 @@ class Entry:
     methods: tuple[Any, ...]
 
 
-_TRAINING = {"hidden": 48, "epochs": 150, "batch_size": 32, "validation_fraction": 0}
+_TRAINING: dict[str, Any] = {"hidden": 48, "epochs": 150, "batch_size": 32, "validation_fraction": 0}
 
 
 def entries() -> list[Entry]:
@@ -276,7 +276,7 @@ def entries() -> list[Entry]:
     def apart() -> Any:
         return mvae.IndependentAutoencoders(latent=4, options=_TRAINING)
 
-    lines = [
+    lines: list[tuple[Any, ...]] = [
         ("single", "best single layer, chosen afterwards", "最佳单层（事后挑选）", "", *single),
         ("mean", "mean of the layer", "该层的均值", "", Mean()),
         ("ridge", "ridge regression on the other layers", "用其他层作岭回归", "", RidgeRegression()),

@@ -997,7 +997,7 @@ def _leading_right_vectors(x: np.ndarray, y: np.ndarray, n: int) -> np.ndarray:
         # Not to the last digit, since the alternation goes on from here. Where Lanczos steps find no way (nothing
         # correlates, or singular values are too close to tell apart), the exact one follows.
         with suppress(ArpackError):
-            _, values, right = svds(cross, n, v0=anywhere, tol=1e-6, return_singular_vectors="vh")
+            _, values, right = svds(cross, n, v0=anywhere, tol=1e-6)
             return right[np.argsort(-values)].T
     (triangle_x,) = qr(x.T, mode="r")  # x = triangleᵀ basisᵀ
     basis_y, triangle_y = qr(y.T, mode="economic")

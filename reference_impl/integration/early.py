@@ -190,12 +190,13 @@ def as_numbers(table: pd.DataFrame) -> np.ndarray:
     ValueError: sample 'P2' has an infinite value of 'TP53' in rna; values must be finite, or NaN where not measured
     """
     if not table.columns.is_unique:
-        name, feature = table.columns[table.columns.duplicated()].tolist()[0]
+        repeated: list[Any] = table.columns[table.columns.duplicated()].tolist()
+        name, feature = repeated[0]
         raise ValueError(f"{name} has the column label {feature!r} twice or more; labels must be unique")
     try:
         matrix = table.to_numpy(dtype=float)
     except (TypeError, ValueError):
-        text = next(column for column in table if not pd.api.types.is_numeric_dtype(table[column]))
+        text: Any = next(column for column in table if not pd.api.types.is_numeric_dtype(table[column]))
         raise ValueError(f"feature {text[1]!r} of {text[0]} is not numeric; layers are tables of numbers") from None
     if np.isinf(matrix).any():
         row, column = np.argwhere(np.isinf(matrix))[0]
@@ -272,9 +273,10 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         matrix = self._checked(table)
         few = np.sum(~np.isnan(matrix), axis=0) < 2
         if few.any():
-            name, feature = table.columns.tolist()[int(np.argmax(few))]
+            columns: list[Any] = table.columns.tolist()
+            name, feature = columns[int(np.argmax(few))]
             raise ValueError(f"fewer than 2 training samples have feature {feature!r} of {name}; drop what is so rare")
-        self.columns_ = table.columns
+        self.columns_: Any = table.columns
         self.centre_, self.divisor_ = np.empty((2, matrix.shape[1]))
         block = table.columns.get_level_values(0)
         for name in block.unique():
@@ -303,7 +305,7 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "columns_")
         return np.array([f"{name}:{feature}" for name, feature in self.columns_], dtype=object)
 
-    def _require_known(self, columns: pd.MultiIndex) -> None:
+    def _require_known(self, columns: Any) -> None:
         unknown = columns.difference(self.columns_).tolist()
         if len(unknown):
             raise ValueError(f"feature {unknown[0][1]!r} of {unknown[0][0]} was not there when the model was fitted")
@@ -317,7 +319,8 @@ class BlockScaler(TransformerMixin, BaseEstimator):
         gaps = np.isnan(matrix)
         if self.missing == "error" and gaps.any():
             row, column = np.argwhere(gaps)[0]
-            name, feature = table.columns.tolist()[column]
+            columns: list[Any] = table.columns.tolist()
+            name, feature = columns[column]
             raise ValueError(
                 f"sample {table.index.tolist()[row]!r} has no value for {feature!r} of {name}; use missing='mean', "
                 "fill the gaps inside the training fold, or integrate late"

@@ -259,8 +259,8 @@ def skill_weights(predictions: Any, y: Any) -> pd.Series:
             loss = -np.mean(np.log(np.clip(told[has][is_class], 1e-15, 1)))
             ignorant = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)))
         skill[name] = max(0.0, 1 - loss / ignorant) if ignorant > 0 else 0.0
-    skill = pd.Series(skill, dtype=float)
-    return skill / skill.sum() if skill.sum() > 0 else skill + 1 / len(skill)
+    weights = pd.Series(skill, dtype=float)
+    return weights / weights.sum() if weights.sum() > 0 else weights + 1 / len(weights)
 
 
 def stacking_features(predictions: Any, expected: Any) -> np.ndarray:
