@@ -145,7 +145,9 @@ class Network:
     def decode(self, weights: Parts, m: int, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hidden units, and means (gaussian) or logits (negative binomial) of one layer."""
         hidden = z if self.linear else np.tanh(z @ weights[f"{m}.decode"] + weights[f"{m}.decode_shift"])
-        return hidden, hidden @ self._allowed(m, weights[f"{m}.out"]) + weights[f"{m}.out_shift"]
+        out = hidden @ self._allowed(m, weights[f"{m}.out"])
+        out += weights[f"{m}.out_shift"]  # the largest array of a step: no copy of it
+        return hidden, out
 
     def _allowed(self, m: int, out: np.ndarray) -> np.ndarray:
         mask = self.masks[m]
