@@ -543,10 +543,15 @@ def neutral_mass(mz: Any, adduct: str) -> Any:
         raise ValueError(f"adduct {adduct!r} is not known; known are {', '.join(ADDUCTS)}")
     ratio = _positive(mz, "m/z")
     mass = abs(ADDUCTS[adduct].charge) * ratio - ADDUCTS[adduct].added
-    if not (mass > 0).all():
-        light, where = _first(ratio, ~(mass > 0), mz)
-        raise ValueError(f"an ion of m/z {light:g}{where} cannot be {adduct}: nothing is left of it")
+    _require_mass(mass, adduct, mz)
     return _given_as(mz, mass)
+
+
+def _require_mass(mass: np.ndarray, adduct: str, mz: Any) -> None:
+    """Refuse an ion that is lighter than what its adduct adds, by its label."""
+    if not (mass > 0).all():
+        light, where = _first(np.asarray(mz, dtype=float), ~(mass > 0), mz)
+        raise ValueError(f"an ion of m/z {light:g}{where} cannot be {adduct}: nothing is left of it")
 
 
 def _positive(values: Any, name: str) -> np.ndarray:
