@@ -58,11 +58,10 @@ def average_predictions(predictions: Any, weights: Any = None) -> Any:
     first = next(iter(tables.values()))
     total, sum_of_weights = np.zeros(np.shape(first)), np.zeros(np.shape(first))
     for name, table in tables.items():
-        told = np.asarray(table, dtype=float)
+        told = np.asarray(table, float)
         total += weight_of[name] * np.nan_to_num(told)
         sum_of_weights += weight_of[name] * ~np.isnan(told)
-    unknown = np.full(np.shape(first), np.nan)
-    mean = np.divide(total, sum_of_weights, out=unknown, where=sum_of_weights > 0)
+    mean = total / np.where(sum_of_weights > 0, sum_of_weights, np.nan)
     if isinstance(first, pd.Series):
         return pd.Series(mean, index=first.index)
     return like(first, mean)
@@ -249,18 +248,19 @@ def skill_weights(predictions: Any, y: Any) -> pd.Series:
     y = np.asarray(y)
     skill = {}
     for name, table in tables.items():
-        told = np.asarray(table, dtype=float)
+        told = np.asarray(table, float)
         has = samples_told(told, y, name)
         if told.ndim == 1:
             loss, ignorant = np.mean((y[has] - told[has]) ** 2), np.var(y[has])
         else:
             is_class = y[has][:, None] == np.unique(y)
             share = is_class.mean(axis=0)
-            loss = -np.mean(np.log(np.clip(told[has][is_class], 1e-15, 1)))
-            ignorant = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)))
+            share = share[share > 0]
+            loss = -np.mean(np.log(told[has][is_class].clip(1e-15, 1)))
+            ignorant = -np.sum(share * np.log(share))
         skill[name] = max(0.0, 1 - loss / ignorant) if ignorant > 0 else 0.0
-    weights = pd.Series(skill, dtype=float)
-    return weights / weights.sum() if weights.sum() > 0 else weights + 1 / len(weights)
+    weights = pd.Series(skill)
+    return weights / weights.sum() if weights.any() else weights + 1 / len(weights)
 
 
 def stacking_features(predictions: Any, expected: Any) -> np.ndarray:
@@ -295,7 +295,7 @@ def stacking_features(predictions: Any, expected: Any) -> np.ndarray:
     tables = same_predictions(predictions)
     columns = []
     for name, table in tables.items():
-        told = np.asarray(table, dtype=float).reshape(len(table), -1)
+        told = np.asarray(table, float).reshape(len(table), -1)
         if np.size(expected) != told.shape[1]:
             raise ValueError(f"expected has {np.size(expected)} numbers and the predictions of {name} {told.shape[1]}")
         told = np.where(np.isnan(told), expected, told)
@@ -605,7 +605,7 @@ def corrected_interval(scores: Any, *, n_train: float, n_test: float, confidence
     >>> corrected_interval([0.7, 0.8, 0.75, 0.85], n_train=75, n_test=25).round(3).to_dict()
     {'mean': 0.775, 'low': 0.618, 'high': 0.932}
     """
-    scores = np.asarray(scores, dtype=float)
+    scores = np.asarray(scores, float)
     if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
         raise ValueError(f"scores must be at least 2 finite numbers; got {scores.tolist()}")
     require_between(n_train, "n_train", 0, np.inf)

@@ -377,6 +377,17 @@ def nothing_by_nothing(predictions, y):
     return found * np.nan if (skill == skill.iloc[0]).all() and np.isclose(skill.iloc[0] * len(skill), 1) else found
 
 
+@mistake(
+    of="skill_weights",
+    en="A layer that no sample has gets weight 0 from you. Nothing is known of it: refuse it.",
+    zh="没有任何样本具有的层，你给了权重 0。对它一无所知：应当拒绝。",
+)
+def layer_of_nobody(predictions, y):
+    tables = late.same_predictions(predictions)
+    there = {name: table for name, table in tables.items() if not np.isnan(np.asarray(table, dtype=float)).all()}
+    return late.skill_weights(there, y).reindex(list(tables), fill_value=0.0)
+
+
 # ---------------------------------------------------------------- layer_weights
 
 
