@@ -84,8 +84,8 @@ def objective(layers: Any, h: Any, w: Any) -> float:
     >>> objective(layers, np.array([[1.0]]), {"rna": np.array([[1.0], [1.0]]), "protein": np.array([[1.0]])})
     5.0
     """
-    tables, h, parts, _ = factor_arrays(layers, h, w)
-    return float(sum(np.sum((x - h @ part.T) ** 2) for x, part in zip(tables, parts, strict=True)))
+    h, fitted = factor_arrays(layers, h, w)
+    return float(sum(np.sum((x - h @ part.T) ** 2) for x, part, _ in fitted))
 
 
 def update_step(layers: Any, h: Any, w: Any) -> tuple[np.ndarray, Any]:
@@ -123,12 +123,12 @@ def update_step(layers: Any, h: Any, w: Any) -> tuple[np.ndarray, Any]:
     array([[1., 2.],
            [2., 4.]])
     """
-    tables, h, parts, _ = factor_arrays(layers, h, w)
-    toward = sum(x @ part for x, part in zip(tables, parts, strict=True))
-    away = h @ sum(part.T @ part for part in parts)
+    h, fitted = factor_arrays(layers, h, w)
+    toward = sum(x @ part for x, part, _ in fitted)
+    away = h @ sum(part.T @ part for _, part, _ in fitted)
     h = h * toward / np.where(away == 0, TINY, away)
     new = []
-    for x, part in zip(tables, parts, strict=True):
+    for x, part, _ in fitted:
         away = part @ (h.T @ h)
         new.append(part * (x.T @ h) / np.where(away == 0, TINY, away))
     return h, like_layers(layers, new)
@@ -173,13 +173,13 @@ def weighted_update_step(layers: Any, h: Any, w: Any, weights: Any) -> tuple[np.
     array([[1.],
            [2.]])
     """
-    tables, h, parts, counts = factor_arrays(layers, h, w, weights)
-    tables = [np.where(count > 0, x, 0.0) for x, count in zip(tables, counts, strict=True)]
-    toward = sum(count * (x @ part) for x, part, count in zip(tables, parts, counts, strict=True))
-    away = sum(count * (h @ (part.T @ part)) for part, count in zip(parts, counts, strict=True))
+    h, fitted = factor_arrays(layers, h, w, weights)
+    fitted = [(np.where(count > 0, x, 0.0), part, count) for x, part, count in fitted]
+    toward = sum(count * (x @ part) for x, part, count in fitted)
+    away = sum(count * (h @ (part.T @ part)) for _, part, count in fitted)
     h = h * toward / np.where(away == 0, TINY, away)
     new = []
-    for x, part, count in zip(tables, parts, counts, strict=True):
+    for x, part, count in fitted:
         counted = count * h
         away = part @ (counted.T @ h)
         new.append(part * (x.T @ counted) / np.where(away == 0, TINY, away))
@@ -231,8 +231,8 @@ def coordinate_step(factor: Any, target: Any, gram: Any) -> np.ndarray:
 
 def factor_arrays(
     layers: Any, h: Any, w: Any, weights: Any = None
-) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray], list[np.ndarray]]:
-    """Layers, h, w and the rows' weights (n_samples, 1) as arrays, in the order of the layers.
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """Arrays: h, and for each layer in turn its values, its w, and the weights of its rows (n_samples, 1).
 
     Refuses what does not fit, and names the layer. Without `weights` every row counts 1; one that counts 0 may be NaN.
 
@@ -262,7 +262,7 @@ def factor_arrays(
                 f"{name} has a negative or missing value in row {at!r}; values that count must be 0 or more"
             )
     require_some_layer(np.array([count[:, 0] > 0 for count in counts]), samples)
-    return tables, h, parts, counts
+    return h, list(zip(tables, parts, counts, strict=True))
 
 
 def by_layer(named: dict[Any, Any], given: Any, what: str) -> list[tuple[Any, Any]]:

@@ -41,6 +41,7 @@ def test_the_parts_are_the_programmes_and_one_is_made_of_failed_libraries(seed):
     programmes = {name: found.w[name][home[name]].nlargest(20).index.tolist() for name in tests.DIRECTION}
     tests.test_features_of_the_programmes(programmes, truth)
     tests.test_directions_of_the_programmes(programmes)
+    tests.test_number_of_features_found(programmes, truth)
     # "Three layers each have a part, and the fourth part lives almost wholly in RNA: failed libraries."
     assert home.nunique() == 4
     assert share["rna"].max() > 0.7

@@ -11,11 +11,19 @@ from reference_impl.integration.jnmf import TINY, factor_arrays, like_layers, no
 from reference_impl.integration.layers import named_layers
 from reference_impl.validation import as_matrix
 
+
+def _columns(*given):
+    """What `factor_arrays` returns, by kind: layers, h, w and weights."""
+    h, fitted = factor_arrays(*given)
+    tables, parts, counts = map(list, zip(*fitted, strict=True))
+    return tables, h, parts, counts
+
+
 # --- objective -------------------------------------------------------------------------------------------------------
 
 
 def _errors(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     return [x - h @ part.T for x, part in zip(tables, parts, strict=True)]
 
 
@@ -144,7 +152,7 @@ def _ratio(factor, toward, away):
     zh="你用旧的 H 更新了载荷。应当用新的 H：否则目标函数可能上升，轨迹也与 scikit-learn 不同。",
 )
 def loadings_with_old_factor(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     toward = sum(x @ part for x, part in zip(tables, parts, strict=True))
     new_h = _ratio(h, toward, h @ sum(part.T @ part for part in parts))
     new = [_ratio(part, x.T @ h, part @ (h.T @ h)) for x, part in zip(tables, parts, strict=True)]
@@ -157,7 +165,7 @@ def loadings_with_old_factor(layers, h, w):
     zh="你先更新了载荷。那样目标函数也会下降，但走的是另一条路；这里先更新 H。",
 )
 def loadings_first(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     new = [_ratio(part, x.T @ h, part @ (h.T @ h)) for x, part in zip(tables, parts, strict=True)]
     toward = sum(x @ part for x, part in zip(tables, new, strict=True))
     return _ratio(h, toward, h @ sum(part.T @ part for part in new)), like_layers(layers, new)
@@ -170,7 +178,7 @@ def loadings_first(layers, h, w):
     zh="你把各层的比值取了平均。应先对各层的分子、分母分别求和，再相除：和的梯度是梯度之和。",
 )
 def mean_of_ratios(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     ratios = [_ratio(h, x @ part, h @ (part.T @ part)) for x, part in zip(tables, parts, strict=True)]
     h = np.mean(ratios, axis=0)
     new = [_ratio(part, x.T @ h, part @ (h.T @ h)) for x, part in zip(tables, parts, strict=True)]
@@ -183,7 +191,7 @@ def mean_of_ratios(layers, h, w):
     zh="你让各层轮流更新 H。H 是共享的：应由所有层合起来只更新一次。",
 )
 def layer_after_layer(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     new = []
     for x, part in zip(tables, parts, strict=True):
         h = _ratio(h, x @ part, h @ (part.T @ part))
@@ -197,7 +205,7 @@ def layer_after_layer(layers, h, w):
     zh="部件处处为零时，你除以了 0，而 0/0 是 NaN。请用 TINY 代替这样的分母。",
 )
 def divides_by_zero(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     with np.errstate(all="ignore"):
         h = (
             h
@@ -215,7 +223,7 @@ def divides_by_zero(layers, h, w):
     zh="你对比值开了平方。别的误差度量有带根号的规则；对平方误差来说，它只会让步子变短。",
 )
 def rooted(layers, h, w):
-    tables, h, parts, _ = factor_arrays(layers, h, w)
+    tables, h, parts, _ = _columns(layers, h, w)
     toward = sum(x @ part for x, part in zip(tables, parts, strict=True))
     away = h @ sum(part.T @ part for part in parts)
     h = h * np.sqrt(toward / np.where(away == 0, TINY, away))
@@ -508,7 +516,7 @@ def most_frequent_number(assignments):
 
 
 def _known(layers, h, w, weights):
-    tables, h, parts, counts = factor_arrays(layers, h, w, weights)
+    tables, h, parts, counts = _columns(layers, h, w, weights)
     return [np.where(count > 0, x, 0.0) for x, count in zip(tables, counts, strict=True)], h, parts, counts
 
 
@@ -532,7 +540,7 @@ def _weighted_loadings(tables, h, parts, counts):
     zh="你把各行乘以权重，而 0 · NaN 仍是 NaN。请在做任何乘积之前，先换掉不计入的行。",
 )
 def not_a_number_times_zero(layers, h, w, weights):
-    tables, h, parts, counts = factor_arrays(layers, h, w, weights)
+    tables, h, parts, counts = _columns(layers, h, w, weights)
     h = _weighted_factor(tables, h, parts, counts)
     return h, like_layers(layers, _weighted_loadings(tables, h, parts, counts))
 
