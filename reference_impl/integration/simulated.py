@@ -40,7 +40,7 @@ def simulate_interaction(
     --------
     >>> layers, y = simulate_interaction(4, 2, rng=np.random.default_rng(0))
     >>> layers["rna"].shape, y.tolist()
-    ((4, 2), [0, 1, 1, 0])
+    ((4, 2), [0, 0, 1, 0])
     """
     require_integer(n_samples, "n_samples")
     require_integer(n_features, "n_features")
