@@ -865,17 +865,17 @@ def _font_lists() -> tuple[Path, ...]:
 
 def remove(folder: Path) -> None:
     """Remove a folder whose owner may have made parts of it unreadable; others may be removing it, too."""
-
-    def open_up(function: Any, path: str, _: Any) -> None:
-        with contextlib.suppress(OSError):
-            if Path(path) != Path(folder):  # what lies above the folder is not ours: it is all users' /tmp
-                os.chmod(os.path.dirname(path), 0o700)
-            os.chmod(path, 0o700, follow_symlinks=False) if os.path.islink(path) else os.chmod(path, 0o700)
-            function(path)
-
-    shutil.rmtree(folder, onerror=open_up)
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    with contextlib.suppress(OSError):
+        folder.chmod(0o700)  # never what lies above it: that is all users' /tmp
+    for parent, names, _ in os.walk(folder):  # opened from the top, so that the walk can go on below
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def iter_environment() -> Iterator[tuple[str, str]]:

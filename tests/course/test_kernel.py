@@ -251,6 +251,7 @@ def test_removing_a_folder_that_another_process_removes_too_leaves_its_parent_as
         if place.name == "closed":
             (place / "inside").mkdir(parents=True)
             (place / "inside" / "file").touch()
+            (place / "inside").chmod(0)
             place.chmod(0)
         kernels.remove(place)
         assert not place.exists()
