@@ -132,16 +132,16 @@ def read_unit_material(unit: str) -> Material:
     starters = read_starters(paths.exercise_notebook(unit, "en"))
     try:
         mistakes = load_mistakes(paths.known_mistakes(unit))
+        _refuse_strays(unit, mistakes, reference.exercises)
+        subjects = {}
+        for name, module in reference.exercises.items():
+            own = [mistake for mistake in mistakes if mistake.of == name]
+            if module is None:
+                subjects[name] = value_subjects(name, cells[name], lessons[name], own, starters)
+            else:
+                subjects[name] = function_subjects(name, module, own, starters)
     except TestFileError as error:
         raise CourseError(f"unit {unit}: {error}") from error
-    _refuse_strays(unit, mistakes, reference.exercises)
-    subjects = {}
-    for name, module in reference.exercises.items():
-        own = [mistake for mistake in mistakes if mistake.of == name]
-        if module is None:
-            subjects[name] = value_subjects(name, cells[name], lessons[name], own, starters)
-        else:
-            subjects[name] = function_subjects(name, module, own, starters)
     return Material(
         unit=unit,
         exercises=list(reference.exercises),

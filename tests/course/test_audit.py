@@ -346,6 +346,11 @@ class TestAudit:
         with pytest.raises(CourseError, match="unit 99_mini"):
             audit(unit(hidden={"broken": "pass; 1 +"}), keys=1)
 
+    def test_a_mistake_that_asks_for_what_the_lesson_lacks_is_one_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(auditing, "value_namespaces", lambda _notebook, names: {name: {} for name in names})
+        with pytest.raises(CourseError, match="unit 08_early_and_late: the mistake .* asks for"):
+            auditing.read_unit_material("08_early_and_late")
+
 
 # --- values --------------------------------------------------------------------------------------------------------
 
