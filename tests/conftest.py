@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pickle
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +30,44 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make something costly that no test changes once in a run: the first process makes it, the others wait for it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        place, mark = folder / name, folder / f"{name}.made"
+        with open(folder / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not mark.exists():
+                make(place)
+                mark.touch()
+        return place
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def solved(once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str], dict[str, Any]]:
+    """What the value exercises of a unit have as answers where its English lesson is solved."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def values(unit: str) -> dict[str, Any]:
+        if unit not in known:
+            subject = _SUBJECTS[unit]
+            names = [name for name, module in subject.exercises.items() if module is None]
+
+            def solve(place: Path) -> None:
+                place.write_bytes(pickle.dumps({name: subject.get(name) for name in names}))
+
+            known[unit] = pickle.loads(once(f"solved-{unit}", solve).read_bytes())
+        return known[unit]
+
+    return values
+
+
 _SUBJECTS = {unit: ReferenceSubject.of_unit(unit) for unit in unit_names()}
 
 
@@ -35,8 +77,9 @@ def _unit_of(request: pytest.FixtureRequest) -> str:
 
 def _fixture(name: str) -> Any:
     @pytest.fixture(name=name)
-    def exercise(request: pytest.FixtureRequest) -> Any:
-        return _SUBJECTS[_unit_of(request)].get(name)
+    def exercise(request: pytest.FixtureRequest, solved: Callable[[str], dict[str, Any]]) -> Any:
+        unit = _unit_of(request)
+        return _SUBJECTS[unit].get(name) if _SUBJECTS[unit].exercises.get(name) else solved(unit)[name]
 
     return exercise
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,18 +74,23 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(once: Callable[[str, Callable[[Path], None]], Path]) -> Demo:
     """`course demo`, run once as a person runs it: from elsewhere, without the environment's programs on the path."""
-    folder = tmp_path_factory.mktemp("demo") / "class"
-    started = time.monotonic()
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("course")), "demo", str(folder)],
-        cwd=folder.parent,
-        env={**os.environ, "PATH": "/usr/bin:/bin", "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.monotonic() - started
-    assert (folder / "class.toml").is_file(), done.stdout + done.stderr
-    return Demo(Classroom.open(folder), done.stdout, done.stderr, done.returncode, seconds)
+
+    def play(place: Path) -> None:
+        place.mkdir()
+        started = time.monotonic()
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("course")), "demo", str(place / "class")],
+            cwd=place,
+            env={**os.environ, "PATH": "/usr/bin:/bin", "COLUMNS": "160"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.monotonic() - started
+        assert (place / "class" / "class.toml").is_file(), done.stdout + done.stderr
+        (place / "said.json").write_text(json.dumps([done.stdout, done.stderr, done.returncode, seconds]))
+
+    place = once("demo", play)
+    return Demo(Classroom.open(place / "class"), *json.loads((place / "said.json").read_text()))

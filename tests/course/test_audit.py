@@ -348,7 +348,7 @@ class TestAudit:
 
     def test_a_mistake_that_asks_for_what_the_lesson_lacks_is_one_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(auditing, "value_namespaces", lambda _notebook, names: {name: {} for name in names})
-        with pytest.raises(CourseError, match="unit 08_early_and_late: the mistake .* asks for"):
+        with pytest.raises(CourseError, match=r"unit 08_early_and_late: the mistake .* asks for"):
             auditing.read_unit_material("08_early_and_late")
 
 
@@ -523,13 +523,16 @@ def recorded_units() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("unit_name", recorded_units())
 def test_named_mistakes_come_back_through_the_tests(unit_name: str) -> None:
-    """A quick part of the audit of the real units, on a key of its own: every mistake is named by what it does."""
+    """A quick part of the audit of the real units, on a key of its own: a mistake is named by what it does.
+
+    One mistake of each exercise; `course audit` tries all.
+    """
     material = auditing.read_unit_material(unit_name)
 
     def body(runner: Any) -> list[str]:
         examination, lost = auditing.Examination(material, runner), []
         for name, subjects in material.subjects.items():
-            for mistake in subjects.mistakes:
+            for mistake in subjects.mistakes[-1:]:
                 statuses, alike = examination.run_mistake(name, mistake, [b"a key of its own"])[0]
                 if alike != [mistake.name] or all(status == "passed" for status in statuses.values()):
                     lost.append(f"{name}: {mistake.name}: {alike}")

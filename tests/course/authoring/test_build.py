@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from course.authoring.lesson import telling_lines
 from course.authoring.source import Shelf, SourceError, free_names, read_function
 from course.authoring.unit import read_unit
 from course.checking.solution import run_solution
+from course.checking.style import use_house_style
 from course.cli import app
 from course.errors import CourseError
 
@@ -56,6 +58,7 @@ def files(tree: Any) -> build.Files:
 
 _DIGEST = """
 import hashlib, importlib.util, sys
+from collections.abc import Callable
 from pathlib import Path
 from course.authoring import build
 spec = importlib.util.spec_from_file_location("helpers", sys.argv[1])
@@ -452,12 +455,37 @@ def test_real_units_are_built(unit: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("language", paths.LANGUAGES)
 @pytest.mark.parametrize("unit", paths.unit_names())
-def test_real_lessons_run_from_top_to_bottom(unit: str, language: str) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="Glyph .* missing")
-        namespace = run_solution(paths.solution_notebook(unit, language))
+def test_real_lessons_run_from_top_to_bottom(unit: str, solved: Callable[[str], dict[str, Any]]) -> None:
+    """In English; the tests of the unit take its values from the same run."""
+    values = [exercise.name for exercise in read_unit(unit).exercises if exercise.reference is None]
+    assert list(solved(unit)) == values
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", paths.unit_names())
+def test_real_lessons_in_chinese_run_and_their_figures_have_every_letter(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    drawn = []
+    close = plt.close
+
+    def draw_and_close(which: Any = None) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Glyph .* missing")
+            for figure in map(plt.figure, plt.get_fignums()):
+                figure.canvas.draw()
+                drawn.append(figure)
+        close(which)
+
+    monkeypatch.setattr(plt, "close", draw_and_close)
+    with matplotlib.rc_context({"figure.max_open_warning": 0}):
+        use_house_style("zh")
+        namespace = run_solution(paths.solution_notebook(unit, "zh"))
+    assert drawn
     for exercise in read_unit(unit).exercises:
         assert exercise.name in namespace
 
