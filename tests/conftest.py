@@ -78,8 +78,9 @@ def _unit_of(request: pytest.FixtureRequest) -> str:
 def _fixture(name: str) -> Any:
     @pytest.fixture(name=name)
     def exercise(request: pytest.FixtureRequest, solved: Callable[[str], dict[str, Any]]) -> Any:
-        unit = _unit_of(request)
-        return _SUBJECTS[unit].get(name) if _SUBJECTS[unit].exercises.get(name) else solved(unit)[name]
+        subject = _SUBJECTS[_unit_of(request)]
+        is_value = name in subject.exercises and subject.exercises[name] is None
+        return solved(subject.unit)[name] if is_value else subject.get(name)
 
     return exercise
 
