@@ -58,7 +58,6 @@ def files(tree: Any) -> build.Files:
 
 _DIGEST = """
 import hashlib, importlib.util, sys
-from collections.abc import Callable
 from pathlib import Path
 from course.authoring import build
 spec = importlib.util.spec_from_file_location("helpers", sys.argv[1])
@@ -457,7 +456,7 @@ def test_real_units_are_built(unit: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", paths.unit_names())
 def test_real_lessons_run_from_top_to_bottom(unit: str, solved: Callable[[str], dict[str, Any]]) -> None:
-    """In English; the tests of the unit take its values from the same run."""
+    """In English, with every exercise; the tests of the unit take its values from the same run."""
     values = [exercise.name for exercise in read_unit(unit).exercises if exercise.reference is None]
     assert list(solved(unit)) == values
 
