@@ -38,7 +38,7 @@ USUAL = (
     *("pandas", "pytest", "scipy.stats", "scipy.sparse.linalg", "scipy.optimize", "scipy.cluster.hierarchy"),
     *("sklearn.covariance", "sklearn.cluster", "sklearn.decomposition", "sklearn.neighbors", "sklearn.linear_model"),
 )
-OURS = ("course.checking.agent", "course.checking", "reference_impl.cohort")
+OURS = ("course.checking.agent", "course.checking", "course.checking.streams", "reference_impl.cohort")
 _PACKET = 180_000
 
 
@@ -255,6 +255,7 @@ def run_kernel(connection: str, last: Any = None) -> None:
     if "numpy" in sys.modules:  # a fork would draw its parent's numbers
         sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))
     sys.argv = ["kernel", "-f", connection, "--HistoryManager.enabled=False"]
+    sys.argv.append("--IPKernelApp.outstream_class=course.checking.streams.PromptStream")
 
     from ipykernel.kernelapp import IPKernelApp
 

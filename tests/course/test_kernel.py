@@ -157,16 +157,22 @@ def test_output_is_kept_up_to_a_budget(workshop: Workshop) -> None:
         assert "1" in texts(fresh.run_cell("after", 5))
 
 
+def test_much_that_is_printed_at_once_arrives_whole_and_in_order(workshop: Workshop) -> None:
+    with Kernel(workshop, limits=replace(QUICK, output_bytes=20 * 2**20)) as fresh:
+        result = fresh.run_cell("for i in range(40):\n    print(str(i) * 50_000)", 20)
+        assert result.status is CellStatus.OK
+        assert texts(result) == "".join(f"{str(i) * 50_000}\n" for i in range(40))
+
+
 def test_a_flood_of_output_is_stopped_and_does_not_fill_our_memory(workshop: Workshop) -> None:
     with Kernel(workshop, limits=replace(QUICK, output_bytes=10_000)) as fresh:
         fresh.wait_ready()
         started, before = time.monotonic(), resident_bytes()
         try:
-            status = fresh.run_cell("while True:\n    print('x' * 100_000)", 6).status
+            status = fresh.run_cell("while True:\n    print('x' * 100_000)", 20).status
         except KernelDied as death:
             status = death.status
-        # Messages longer than a frame may be are dropped by the socket uncounted: then time ends the flood.
-        assert status in (CellStatus.OUTPUT, CellStatus.TIMEOUT)
+        assert status is CellStatus.OUTPUT
         assert time.monotonic() - started < 30
         assert resident_bytes() - before < 300 * 2**20
 
