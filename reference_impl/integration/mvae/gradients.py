@@ -124,6 +124,68 @@ def gaussian_gradient(
     return -0.5 * (squares.sum(axis=1) + offset), d_mean, 0.5 * (squares.sum(axis=0) - n_measured)
 
 
+def linear_gaussian_gradient(
+    x: np.ndarray,
+    sample: np.ndarray,
+    hidden: np.ndarray,
+    weights: np.ndarray,
+    shift: np.ndarray,
+    log_variance: np.ndarray,
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`gaussian_gradient` at means = hidden · weights + shift, chained down to all four, without forming the means.
+
+    Where several rows explain the same sample, the square of a residual is opened: x is then needed once per sample,
+    not once per row, and the hidden units only through hiddenᵀ · hidden.
+
+    Parameters
+    ----------
+    x : (n, n_features), complete
+    sample : (rows,) int, the sample that each row explains; every sample is explained by some row
+    hidden : (rows, units)
+    weights, shift, log_variance : (units, n_features), (n_features,), (n_features,)
+
+    Returns
+    -------
+    log_likelihood : of all rows together
+    d_hidden, d_weights, d_shift, d_log_variance : with the shapes of what they are the gradients in
+
+    Examples
+    --------
+    Two rows explain one value, 3: by 1, and by 2. Their residuals, 2 and 1, add up.
+
+    >>> x, sample, hidden, zero = np.array([[3.0]]), np.array([0, 0]), np.array([[1.0], [2.0]]), np.zeros(1)
+    >>> linear_gaussian_gradient(x, sample, hidden, np.array([[1.0]]), zero, zero)[1:]
+    (array([[2.],
+           [1.]]), array([[4.]]), array([3.]), array([1.5]))
+    """
+    spread = np.exp(log_variance / 2)
+    x, weights = (x - shift) / spread, weights / spread  # in units of the noise, where all features weigh alike
+    rows_of = np.bincount(sample, minlength=len(x)).astype(x.dtype)
+    product = sum_by_sample(hidden, sample).T @ x  # hiddenᵀ · x of each row
+    left = product - (hidden.T @ hidden) @ weights  # hiddenᵀ · residual
+    totals = rows_of @ x**2
+    product += left
+    squares = totals - np.einsum("up,up->p", weights, product)
+    squares = np.maximum(squares, np.finfo(x.dtype).eps * totals)  # the difference is not known better than that
+    log_likelihood = -0.5 * float(squares.sum() + len(hidden) * (log_variance + x.dtype.type(LOG_TWO_PI)).sum())
+    d_hidden = (x @ weights.T)[sample] - hidden @ (weights @ weights.T)
+    d_shift = (rows_of @ x - hidden.sum(axis=0) @ weights) / spread
+    left /= spread
+    return log_likelihood, d_hidden, left, d_shift, 0.5 * (squares - len(hidden))
+
+
+def sum_by_sample(rows: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """The sum of each sample's rows; every sample has some.
+
+    >>> sum_by_sample(np.array([[1.0], [2.0], [4.0]]), np.array([1, 0, 1]))
+    array([[2.],
+           [5.]])
+    """
+    order = np.argsort(sample, kind="stable")
+    begin = np.searchsorted(sample[order], np.arange(sample.max() + 1))
+    return np.add.reduceat(rows[order], begin)
+
+
 def negative_binomial_gradient(
     x: np.ndarray, logits: np.ndarray, log_size: np.ndarray, totals: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

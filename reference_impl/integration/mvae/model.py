@@ -176,7 +176,8 @@ class MultimodalVAE(TransformerMixin, BaseEstimator):
         weights = self._network.parts(self._vector)
         found = {}
         for m, (name, told) in enumerate(self._forms.items()):
-            out = self._network.decode(weights, m, position.astype(self.dtype))[1].astype(float)
+            hidden = self._network.unfold(weights, m, position.astype(self.dtype))
+            out = self._network.decode(weights, m, hidden).astype(float)
             if told.likelihood == "gaussian":
                 values = out * told.scale + told.centre
             else:
