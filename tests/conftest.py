@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import pickle
 import signal
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from course.checking.draw import PUBLIC_KEY, Draw
 from course.checking.runner import generators
 from course.checking.solution import ReferenceSubject, run_solution
+from course.checking.style import use_house_style
 from course.paths import TRUTH, solution_notebook, unit_names
 
 # Scripts that made golden values, and fuzzing, need what this environment has not: R, an original, atheris.
@@ -49,25 +54,59 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
     return made
 
 
-@pytest.fixture(scope="session")
-def solved(once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str], dict[str, Any]]:
-    """What the value exercises of a unit have as answers where its English lesson is solved."""
-    known: dict[str, dict[str, Any]] = {}
+@contextlib.contextmanager
+def drawn_in_chinese() -> Iterator[list[Any]]:
+    """Collects the figures of a lesson; all are drawn, and a letter that the fonts lack is an error."""
+    import matplotlib
+    import matplotlib.pyplot as plt
 
-    def values(unit: str) -> dict[str, Any]:
+    drawn: list[Any] = []
+    close = plt.close
+
+    def draw_and_close(which: Any = None) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Glyph .* missing")
+            for figure in map(plt.figure, plt.get_fignums()):
+                figure.canvas.draw()
+                drawn.append(figure)
+        close(which)
+
+    with matplotlib.rc_context({"figure.max_open_warning": 0}), mock.patch.object(plt, "close", draw_and_close):
+        use_house_style("zh")
+        yield drawn
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What came of a solved lesson: the answers to its value exercises, and how many figures it drew."""
+
+    values: dict[str, Any]
+    n_figures: int
+
+
+@pytest.fixture(scope="session")
+def solved(once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[[str], Solved]:
+    """The solved lesson of a unit, run from top to bottom once.
+
+    It is the Chinese one: its code cells are the English ones, and its figures need more letters.
+    """
+    known: dict[str, Solved] = {}
+
+    def run(unit: str) -> Solved:
         if unit not in known:
             exercises = _SUBJECTS[unit].exercises
 
             def solve(place: Path) -> None:
-                lesson = run_solution(solution_notebook(unit, "en"))
+                with drawn_in_chinese() as drawn:
+                    lesson = run_solution(solution_notebook(unit, "zh"))
                 answers = {name: lesson[name] for name in exercises}  # a function that is not there is an error, too
                 values = {name: answer for name, answer in answers.items() if exercises[name] is None}
-                place.write_bytes(pickle.dumps(values))
+                place.write_bytes(pickle.dumps((values, len(drawn))))
 
-            known[unit] = pickle.loads(once(f"solved-{unit}", solve).read_bytes())
+            known[unit] = Solved(*pickle.loads(once(f"solved-{unit}", solve).read_bytes()))
         return known[unit]
 
-    return values
+    return run
 
 
 _SUBJECTS = {unit: ReferenceSubject.of_unit(unit) for unit in unit_names()}
@@ -79,10 +118,10 @@ def _unit_of(request: pytest.FixtureRequest) -> str:
 
 def _fixture(name: str) -> Any:
     @pytest.fixture(name=name)
-    def exercise(request: pytest.FixtureRequest, solved: Callable[[str], dict[str, Any]]) -> Any:
+    def exercise(request: pytest.FixtureRequest, solved: Callable[[str], Solved]) -> Any:
         subject = _SUBJECTS[_unit_of(request)]
         is_value = name in subject.exercises and subject.exercises[name] is None
-        return solved(subject.unit)[name] if is_value else subject.get(name)
+        return solved(subject.unit).values[name] if is_value else subject.get(name)
 
     return exercise
 

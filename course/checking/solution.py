@@ -63,15 +63,26 @@ def run_solution(notebook: Path, *, cohort: Path | None = None, before: Step | N
 
 
 def value_namespaces(notebook: Path, names: list[str], *, cohort: Path | None = None) -> dict[str, dict[str, Any]]:
-    """For each value exercise, the names that stand in the lesson just before its cell runs."""
+    """For each value exercise, the names that stand in the lesson just before its cell runs.
+
+    The lesson is run as far as the last of them.
+    """
     found: dict[str, dict[str, Any]] = {}
 
     def keep(grade_id: str, namespace: dict[str, Any]) -> None:
         if grade_id in names:
             found[grade_id] = dict(namespace)
+            if len(found) == len(names):
+                raise _Enough
 
-    run_solution(notebook, cohort=cohort, before=keep)
+    if names:
+        with contextlib.suppress(_Enough):
+            run_solution(notebook, cohort=cohort, before=keep)
     return found
+
+
+class _Enough(BaseException):
+    """Ends a lesson of which all is known that was asked."""
 
 
 @contextlib.contextmanager

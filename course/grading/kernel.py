@@ -75,7 +75,7 @@ class Limits:
 
     call_seconds: float = 10.0
     impatient_seconds: float = 2.0
-    patience: int = 3
+    patience: int = 2
     cell_seconds: float = 30.0
     impatient_cell_seconds: float = 8.0
     cell_patience: int = 1
