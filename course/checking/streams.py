@@ -24,6 +24,11 @@ class PromptStream(OutStream):
             self.flush()
         return written
 
+    def flush(self) -> None:
+        """Wait until what was printed is on its way; nothing was, most of the time."""
+        if self._waiting:
+            super().flush()
+
     def _flush(self) -> None:
         self._waiting = 0
         super()._flush()

@@ -32,7 +32,8 @@ from typing import Any
 
 USUAL = (
     *("ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "IPython.extensions.storemagic"),
-    *("IPython.core.completerlib", "IPython.core.debugger", "tornado.platform.asyncio"),
+    *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect", "IPython.utils.wildcard"),
+    *("tornado.platform.asyncio", "matplotlib.backends"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_agg"),
     *("matplotlib_inline.config", "IPython.core.pylabtools", "PIL.PngImagePlugin"),
     *("pandas", "pytest", "scipy.stats", "scipy.sparse.linalg", "scipy.optimize", "scipy.cluster.hierarchy"),
@@ -108,6 +109,7 @@ class Parent:
         if self.settings["preload"]:
             try:
                 _import((*USUAL, *OURS))
+                sys.modules["matplotlib.backends"].backend_registry.list_all()  # looks through all packages, once
             except ImportError as error:
                 self._say(error=str(error))
                 return
@@ -254,12 +256,21 @@ def run_kernel(connection: str, last: Any = None) -> None:
         vars(sys.modules["tempfile"])["tempdir"] = None
     if "numpy" in sys.modules:  # a fork would draw its parent's numbers
         sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))
-    sys.argv = ["kernel", "-f", connection, "--HistoryManager.enabled=False"]
-    sys.argv.append("--IPKernelApp.outstream_class=course.checking.streams.PromptStream")
+    options = {
+        "HistoryManager.enabled": False,
+        "IPKernelApp.outstream_class": "course.checking.streams.PromptStream",
+        "IPythonKernel._execute_sleep": 0.0,  # the grader waits for the outputs anyway
+    }
+    sys.argv = ["kernel", "-f", connection, *(f"--{name}={value}" for name, value in options.items())]
 
     from ipykernel.kernelapp import IPKernelApp
 
-    app = IPKernelApp.instance()
+    class App(IPKernelApp):
+        def init_control(self, context: Any) -> None:
+            super().init_control(context)
+            self.shell_channel_thread = None  # messages come one after another; a thread more would only pass them on
+
+    app = App.instance()
     app.initialize(sys.argv[1:])
     if "matplotlib.pyplot" in sys.modules:  # it was imported before there was a notebook to draw into
         drawing = importlib.import_module("matplotlib_inline.backend_inline")

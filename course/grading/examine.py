@@ -569,6 +569,7 @@ class _KernelSession:
         self.inputs_were_changed = False
         self._given: list[tuple[Any, Any]] = []
         self.generation = 0
+        self._functions: set[tuple[int, int, str]] = set()
         self._kernel: Kernel | None = self._new_kernel()
 
     def _new_kernel(self) -> Kernel:
@@ -718,6 +719,14 @@ class _KernelSession:
         except wire.WireError as error:
             raise Halt(Status.ERROR, f"what {what} gave back can't be read: {error}") from None
 
+    def has_function(self, name: str) -> bool:
+        """Whether the kernel has said so since its last cell ran; a call tells if it has not that function any more."""
+        return (self.generation, self._next, name) in self._functions
+
+    def note_function(self, name: str) -> None:
+        """The kernel says that it has that function."""
+        self._functions.add((self.generation, self._next, name))
+
     def take_back(self, args: tuple[Any, ...], kwargs: dict[str, Any], changed: Any) -> None:
         """Change our arguments as the call changed its copies of them, until the test has ended."""
         for given, value in _changed_arguments(args, kwargs, changed):
@@ -818,10 +827,13 @@ class _Subject:
 
     def get(self, name: str) -> Any:
         """A proxy of the function of that name, or the value."""
+        if self._kernel.has_function(name):
+            return RemoteFunction(self._kernel, name, {"name": name})
         answer = self._kernel.ask(name, {"do": "get", "name": name})
         if answer["status"] == "missing":
             raise NotAttempted(f"{name} is not defined")
         if answer["status"] == "function":
+            self._kernel.note_function(name)
             return RemoteFunction(self._kernel, name, {"name": name})
         if answer["status"] == "value" and "value" in answer:
             if answer["value"] is Ellipsis:

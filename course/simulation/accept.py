@@ -101,7 +101,7 @@ def clean_layers(cohort: MultiOmics, truth: dict[str, Any]) -> dict[str, pd.Data
     layers = {}
     for name in FUSED_LAYERS:
         table = _on_log_scale(name, matched)
-        table = table.where(table.notna(), table.min(), axis=1)
+        table = pd.DataFrame(np.where(table.isna(), table.min(), table), table.index, table.columns)
         batch = matched.samples[name]["batch"]
         layers[name] = table - table.groupby(batch).transform("mean") + table.mean()
     return layers

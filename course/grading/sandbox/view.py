@@ -201,13 +201,18 @@ def _can_pass(place: str) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 @contextlib.contextmanager
 def files_of(user: User) -> Iterator[None]:
     """Files that this thread opens or makes are opened or made as that user would; root's own rights rest."""
     if not user.other:
         yield
         return
-    library = ctypes.CDLL(None)
+    library = _c_library()
     library.setfsgid(user.gid)
     library.setfsuid(user.uid)
     try:
