@@ -17,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 from jupyter_client.manager import KernelManager
+from jupyter_client.session import DELIM
 from nbclient import NotebookClient
 
 from course.checking import wire
@@ -146,6 +147,31 @@ def test_memory_is_limited(kernel: Kernel) -> None:
     assert kernel.run_cell("import numpy as np\nblock = np.empty(2**28)", 30).status is CellStatus.OK
     result = kernel.run_cell("blocks = [np.empty(2**28) for _ in range(8)]", 30)  # 16 GiB that nobody touches
     assert result.status is CellStatus.MEMORY
+
+
+class Frames:
+    """A socket with one message at hand."""
+
+    def __init__(self, *frames: bytes) -> None:
+        self.recv_multipart = lambda _flags: list(frames)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (),
+        (b"{}", b"{}", b"{}", b"{}"),
+        (DELIM, b"", b"{}", b"{}"),
+        (DELIM, b"", b"{", b"{}", b"{}", b"{}"),
+        (DELIM, b"", b"\xff", b"{}", b"{}", b"{}"),
+        (DELIM, b"", b"[]", b"{}", b"{}", b"{}"),
+        (DELIM, b"", b"{}", b"1", b"{}", b"{}"),
+        (DELIM, b"", b"{}", b"{}", b"{}", b"[" * 200_000),
+        (DELIM, b"", b'{"msg_type": ' + b"9" * 5000 + b"}", b"{}", b"{}", b"{}"),
+    ],
+)
+def test_a_message_in_no_form_is_none(kernel: Kernel, frames: tuple[bytes, ...]) -> None:
+    assert kernel._message(Frames(*frames)) == (None, sum(map(len, frames)))
 
 
 def test_output_is_kept_up_to_a_budget(workshop: Workshop) -> None:
