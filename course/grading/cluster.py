@@ -302,19 +302,25 @@ class Cluster:
         return kinds[0]
 
     def _ask_all(self) -> dict[str, str]:
+        from distributed.comm.core import CommClosedError
+
         until = time.monotonic() + self.patience
-        while not (workers := self._client.nthreads()):
-            if time.monotonic() > until:
+        while True:
+            workers = self._client.nthreads()
+            try:
+                if workers:
+                    self._workers = dict(workers)
+                    return self._client.run(look_around, self.isolation)
+            except Exception as error:  # of Dask, or of a worker that has not the course; there is no narrower class
+                # Until the scheduler knows that a worker has gone it is asked, too; then the others are asked again.
+                if not isinstance(error, CommClosedError) or time.monotonic() > until:
+                    raise CourseError(
+                        f"the workers at {self.address} can't be asked what they have ({_first_line(error)}); "
+                        "start them with this course installed, in the same environment"
+                    ) from None
+            if not workers and time.monotonic() > until:
                 raise CourseError(self._no_worker())
             time.sleep(_TICK)
-        self._workers = dict(workers)
-        try:
-            return self._client.run(look_around, self.isolation)
-        except Exception as error:  # of Dask, or of a worker that has not the course; there is no narrower class
-            raise CourseError(
-                f"the workers at {self.address} can't be asked what they have ({_first_line(error)}); "
-                "start them with this course installed, in the same environment"
-            ) from None
 
     def _no_worker(self) -> str:
         left = "; ".join(f"{address} refuses: {why}" for address, why in sorted(self._refusing.items()))

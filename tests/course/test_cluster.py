@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import distributed
 import pytest
+from distributed.comm.core import CommClosedError
 
 from course.errors import CourseError
 from course.grading import cluster, commands, pool, sandbox
@@ -108,6 +110,26 @@ def test_other_packages_on_a_worker_are_named(running: ACluster, monkeypatch: py
     monkeypatch.setattr(cluster, "environment", lambda: {"python": "3.99", "numpy": "0.1"})
     with pytest.raises(CourseError, match=r"it has .*numpy [\d.]+ where this command has 0\.1"):
         Cluster(running.address)
+
+
+def test_where_a_worker_has_just_gone_the_others_are_asked_again(
+    running: ACluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked, gone = distributed.Client.run, [], 1
+
+    def run(self: distributed.Client, *args: Any) -> Any:
+        asked.append(args)
+        if len(asked) <= gone:
+            raise CommClosedError("Connection reset by peer")
+        return real(self, *args)
+
+    monkeypatch.setattr(distributed.Client, "run", run)
+    with Cluster(running.address) as workers:
+        assert workers.isolation == sandbox.chosen().key
+    assert len(asked) == 2
+    gone = 10**6
+    with pytest.raises(CourseError, match=r"can't be asked what they have \(Connection reset by peer\)"):
+        Cluster(running.address, patience=1)
 
 
 def test_no_scheduler_no_worker_no_address_no_package_are_one_line(
