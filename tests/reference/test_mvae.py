@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from reference_impl.integration import mvae
 from reference_impl.integration.mvae import training
+from reference_impl.integration.mvae.gradients import linear_gaussian_gradient
 from reference_impl.integration.mvae.network import Batch, Network, looks_at
 from reference_impl.integration.mvae.training import Adam, Plan, adam_step
 
@@ -352,6 +353,36 @@ def test_pieces_of_the_gradient_against_jax() -> None:
 
 
 # --- Training --------------------------------------------------------------------------------------------------------
+
+
+def explained(n_rows: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Five samples of six features, which rows explain them, hidden units, and the decoder's last step."""
+    rng = np.random.default_rng(seed)
+    sample = np.concatenate([rng.permutation(5), rng.integers(0, 5, n_rows - 5)])
+    x, hidden, weights = rng.normal(size=(5, 6)), rng.normal(size=(n_rows, 3)), rng.normal(size=(3, 6))
+    return x, sample, hidden, weights, rng.normal(size=6), rng.normal(size=6)
+
+
+@pytest.mark.parametrize("n_rows", [5, 12, 40])
+def test_opened_squares_are_the_gaussian_gradient_chained(n_rows: int) -> None:
+    x, sample, hidden, weights, shift, log_variance = explained(n_rows, seed=n_rows)
+    by_row, d_mean, d_log_variance = mvae.gaussian_gradient(x[sample], hidden @ weights + shift, log_variance)
+    expected = by_row.sum(), d_mean @ weights.T, hidden.T @ d_mean, d_mean.sum(axis=0), d_log_variance
+    found = linear_gaussian_gradient(x, sample, hidden, weights, shift, log_variance)
+    for part, one in zip(found, expected, strict=True):
+        assert_allclose(part, one, rtol=1e-9, atol=1e-9)
+
+
+def test_opened_squares_of_a_perfect_fit_do_not_fall_below_zero() -> None:
+    """In single precision a difference of sums of squares may come out negative; it is taken for its own rounding."""
+    for seed in range(20):
+        _, sample, _, weights, shift, log_variance = explained(40, seed)
+        hidden = np.random.default_rng(seed).normal(size=(5, 3)).astype(np.float32)
+        weights, shift = weights.astype(np.float32), shift.astype(np.float32)
+        x, sharp = hidden @ weights + shift, (log_variance - 40).astype(np.float32)
+        found = linear_gaussian_gradient(x, sample, hidden[sample], weights, shift, sharp)
+        assert all(np.isfinite(part).all() for part in found)
+        assert (found[-1] > -len(sample) / 2).all()  # it pulls back: the log-variance does not fall for ever
 
 
 def test_adam_as_the_paper_writes_it() -> None:
