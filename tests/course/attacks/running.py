@@ -136,7 +136,8 @@ def furnish(scene: Scene, closing: contextlib.ExitStack) -> None:
     for name in ("home", "shared", "verdicts"):
         (folder / name).mkdir(exist_ok=True)
     bystander = subprocess.Popen(
-        [sys.executable, "-S", "-c", "import time; time.sleep(3000)"], env={"COURSE_ATTACK_BYSTANDER": token, SECRET: "1"}
+        [sys.executable, "-S", "-c", "import time; time.sleep(3000)"],
+        env={"COURSE_ATTACK_BYSTANDER": token, SECRET: "1"},
     )
     closing.callback(bystander.kill)
     tcp, udp, abstract, named = (closing.enter_context(made) for made in _listeners(folder, token))
