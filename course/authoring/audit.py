@@ -28,7 +28,7 @@ from course.authoring.forked import Done, Job, run_forked
 from course.authoring.mutants import Mutant, mutants_of
 from course.checking.draw import PUBLIC_KEY
 from course.checking.marks import Mistake
-from course.checking.recognise import Answers, Call, Recorder, answers_alike, load_mistakes, mistaken_value
+from course.checking.recognise import Answers, Recorder, answers_alike, load_mistakes, mistaken_value
 from course.checking.runner import Context, Halt, Outcome, Runner, Status, Test, TestFileError, with_tests
 from course.checking.solution import ReferenceSubject, solution_cells, value_namespaces
 from course.errors import CourseError
@@ -290,12 +290,19 @@ class Examination:
         ]
 
     def run_mistake(
-        self, exercise: str, mistake: Mistake, keys: Sequence[bytes], first: Sequence[str] = ()
+        self,
+        exercise: str,
+        mistake: Mistake,
+        keys: Sequence[bytes],
+        first: Sequence[str] = (),
+        *,
+        itself_shown: bool = False,
     ) -> list[tuple[Statuses, list[str]]]:
         """Per key, how the tests ended, and which known mistakes answer alike on everything that was asked.
 
         With `first`, hidden tests that are known to catch the mistake run first, and the others only until the mistake
-        has failed and is the only one that answers so: more calls could not make another one answer alike.
+        has failed and is the only one that answers so: more calls could not make another one answer alike. That it
+        answers as itself is shown by replaying, too, unless `itself_shown`: once is enough, on the first key.
         """
         subjects = self.material.subjects[exercise]
         answer = mistake.function() if _is_value(subjects) else mistake.function
@@ -310,7 +317,9 @@ class Examination:
                 if number == len(tests) or (first and has_failed):
                     calls = recorder.calls(exercise)
                     alike = [
-                        other.name for other in subjects.mistakes if calls and _alike(other, mistake, calls, first)
+                        other.name
+                        for other in subjects.mistakes
+                        if calls and ((itself_shown and other is mistake) or answers_alike(other, calls))
                     ]
                     if first and alike == [mistake.name]:
                         break
@@ -365,11 +374,6 @@ class Examination:
             sys.settrace(None)
         lines = {line for code in own for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
         return len(lines), sorted(lines - {line for _, line in ran})
-
-
-def _alike(other: Mistake, mistake: Mistake, calls: Sequence[Call], first: Sequence[str]) -> bool:
-    """Whether another mistake answers alike; that one does as itself is shown once, on the first key, by replaying."""
-    return bool(first and other is mistake) or answers_alike(other, calls)
 
 
 def _is_value(subjects: Subjects) -> bool:
@@ -580,7 +584,7 @@ def _mistake_jobs(
             first = caught_by.get((name, mistake.name), ())
             for start in range(0, len(keys), KEYS_PER_JOB):
                 part = keys[start : start + KEYS_PER_JOB]
-                do = functools.partial(examination.run_mistake, name, mistake, part, first)
+                do = functools.partial(examination.run_mistake, name, mistake, part, first, itself_shown=bool(first))
                 yield Job(f"{name}\nmistake\n{mistake.name}", do, WALL)
 
 
